@@ -7,10 +7,29 @@
 #define SIDE_SHIM_H
 
 #include <linux/types.h>
+#include <linux/spinlock_types.h>
 
-struct page;
-
+/* Context of this CPU. */
 void side_local_bh_disable(void);
 void side_local_bh_enable(void);
+void side_local_irq_disable(void);
+void side_local_irq_enable(void);
+bool side_irqs_disabled(void);
+bool side_in_hardirq(void);
+bool side_in_atomic(void);
+void side_cond_resched(void);
+unsigned int side_smp_processor_id(void);
+bool side_cpu_possible(unsigned int cpu);
+void side_kick_all(void);
+
+/* Locks. */
+void side_spin_lock_bh(spinlock_t *lock);
+void side_spin_unlock_bh(spinlock_t *lock);
+
+/* Memory. */
+struct page *side_alloc_pages(unsigned int order);
+void side_copy(void *to, const void *from, size_t bytes);
+void *side_phys_to_virt(phys_addr_t phys);
+phys_addr_t side_page_to_phys(struct page *page);
 
 #endif

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The handlers of gates, by subsystem. Each file holds the ring-0 side of one kernel interface:
+//! the handlers that its imports name in the table, the objects that they keep in the domain
+//! (`State`), and what the proxies call when the kernel calls the driver.
+
+pub(crate) mod dma;
+pub(crate) mod irq;
+pub(crate) mod lock;
+pub(crate) mod net;
+pub(crate) mod pci;
+pub(crate) mod pm;
+pub(crate) mod ptp;
+pub(crate) mod skb;
+pub(crate) mod timer;
+pub(crate) mod work;

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The driver's side of the kernel: what each import is, what a call to it must satisfy, and the
+//! handlers that carry it out.
+//!
+//! `contract` is what ring 3 and ring 0 both know, `table` declares every import in one line,
+//! `handlers` does the work in ring 0, `ring3` is the library that answers local imports.
+
+pub(crate) mod contract;
+pub(crate) mod handlers;
+pub(crate) mod policy;
+pub(crate) mod table;

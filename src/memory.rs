@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The memory of a domain: its view, the fixed regions of the contract, heap, stacks and register
+//! windows, and the checked ways to reach them.
+
+use crate::heap::{BadFree, Heap};
+use crate::pages::{Kind, Perm, View};
+use crate::side_stubs::contract::*;
+use crate::sys::access::{self, bytes_of, bytes_of_mut, zeroed, Fault, Pages, Plain, SharedWord, PAGE};
+use crate::sys::{cpu, lock::BhLock};
+use core::sync::atomic::{AtomicU64, Ordering};
+use kernel::alloc::flags::GFP_ATOMIC;
+use kernel::prelude::*;
+
+/// The kernel's hold on one CPU's virtual state; see the contract for the meaning of each word.
+#[derive(Clone, Copy)]
+pub(crate) struct VirtualCpu {
+    pub(crate) preempt_count: SharedWord,
+    pub(crate) irq_disabled: SharedWord,
+    pub(crate) pending: SharedWord,
+    /// `softnet_data`'s word that holds `xmit.more`.
+    area: SharedWord,
+}
+
+struct Stacks {
+    free: KVec<u16>,
+    made: KVec<Pages>,
+}
+
+struct Window {
+    base: u64,
+    phys: u64,
+    len: u64,
+    live: bool,
+}
+
+/// The memory of a domain. Dropping it takes the view down first, then gives the pages back.
+pub(crate) struct Memory {
+    view: View,
+    cpus: KVec<Option<VirtualCpu>>,
+    jiffies: BhLock<Option<SharedWord>>,
+    heap: BhLock<Heap>,
+    stacks: BhLock<Stacks>,
+    windows: BhLock<KVec<Window>>,
+    regions: BhLock<KVec<Pages>>,
+    fixed: AtomicU64,
+}
+
+impl Memory {
+    /// Makes the view with the per-CPU areas in place and nothing else.
+    pub(crate) fn new(stack_guard: u64) -> Result<Self> {
+        let mut memory = Memory {
+            view: View::new()?,
+            cpus: KVec::new(),
+            jiffies: BhLock::new(None),
+            heap: BhLock::new(Heap::new()),
+            stacks: BhLock::new(Stacks { free: KVec::new(), made: KVec::new() }),
+            windows: BhLock::new(KVec::new()),
+            regions: BhLock::new(KVec::new()),
+            fixed: AtomicU64::new(0),
+        };
+        for n in 0..cpu::possible() {
+            let area = match cpu::is_possible(n) && n < VCPU_MAX {
+                true => Some(memory.new_cpu(n as u64, stack_guard)?),
+                false => None,
+            };
+            memory.cpus.push(area, GFP_KERNEL)?;
+        }
+        Ok(memory)
+    }
+
+    fn new_cpu(&self, n: u64, stack_guard: u64) -> Result<VirtualCpu> {
+        let pages = Pages::new(0)?;
+        let gs = n * VCPU_STRIDE;
+        let cpu = VirtualCpu {
+            preempt_count: SharedWord::new(&pages, VCPU_PREEMPT_COUNT)?,
+            irq_disabled: SharedWord::new(&pages, VCPU_IRQ_DISABLED)?,
+            pending: SharedWord::new(&pages, VCPU_PENDING)?,
+            area: SharedWord::new(&pages, VCPU_SOFTNET_DATA)?,
+        };
+        cpu.preempt_count.set(PREEMPT_COUNT_IDLE);
+        SharedWord::new(&pages, VCPU_CPU_NUMBER)?.set(n);
+        SharedWord::new(&pages, VCPU_THIS_CPU_OFF)?.set(gs);
+        SharedWord::new(&pages, VCPU_STACK_GUARD)?.set(stack_guard);
+        self.view.map(VCPU_BASE + gs, pages.phys(), Perm::ReadWrite, Kind::Ram)?;
+        self.keep(pages)?;
+        Ok(cpu)
+    }
+
+    fn keep(&self, pages: Pages) -> Result {
+        self.fixed.fetch_add(pages.len(), Ordering::Relaxed);
+        self.regions.lock().push(pages, GFP_ATOMIC)?;
+        Ok(())
+    }
+
+    /// The view, for the switcher.
+    pub(crate) fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The virtual state of CPU `n`.
+    pub(crate) fn cpu(&self, n: usize) -> Option<&VirtualCpu> {
+        self.cpus.get(n)?.as_ref()
+    }
+
+    /// Maps fresh pages at `base` with `perm` and `contents` in them, zero after that. For the
+    /// loader; `base` must be page-aligned.
+    pub(crate) fn region(&self, base: u64, len: u64, perm: Perm, contents: &[u8]) -> Result {
+        for offset in (0..len).step_by(PAGE as usize) {
+            let pages = Pages::new(0)?;
+            let start = core::cmp::min(offset as usize, contents.len());
+            let end = core::cmp::min(start + PAGE as usize, contents.len());
+            access::write_pages(&pages, 0, &contents[start..end])?;
+            self.view.map(base + offset, pages.phys(), perm, Kind::Ram)?;
+            self.keep(pages)?;
+        }
+        Ok(())
+    }
+
+    /// Remembers the word at `address` of the data region as the domain's `jiffies`.
+    pub(crate) fn set_jiffies_word(&self, pages: &Pages, offset: u64) -> Result {
+        *self.jiffies.lock() = Some(SharedWord::new(pages, offset)?);
+        Ok(())
+    }
+
+    /// As [`Memory::region`] for one page, which the caller may look into before it is kept.
+    pub(crate) fn data_page(&self, base: u64, contents: &[u8], jiffies: Option<u64>) -> Result {
+        let pages = Pages::new(0)?;
+        access::write_pages(&pages, 0, contents)?;
+        if let Some(offset) = jiffies {
+            self.set_jiffies_word(&pages, offset)?;
+        }
+        self.view.map(base, pages.phys(), Perm::ReadWrite, Kind::Ram)?;
+        self.keep(pages)
+    }
+
+    /// The word that is the domain's `jiffies`, if the driver imports it.
+    pub(crate) fn jiffies_word(&self) -> Option<SharedWord> {
+        *self.jiffies.lock()
+    }
+
+    /// Copies memory of the domain into `buffer`.
+    pub(crate) fn read_bytes(&self, address: u64, buffer: &mut [u8]) -> Result<(), Fault> {
+        access::read(&self.view, address, buffer)
+    }
+
+    /// Copies `bytes` into memory of the domain.
+    pub(crate) fn write_bytes(&self, address: u64, bytes: &[u8]) -> Result<(), Fault> {
+        access::write(&self.view, address, bytes)
+    }
+
+    /// Fills memory of the domain.
+    pub(crate) fn fill(&self, address: u64, value: u8, len: usize) -> Result<(), Fault> {
+        access::fill(&self.view, address, value, len)
+    }
+
+    /// Reads a value of the domain once.
+    pub(crate) fn read<T: Plain>(&self, address: u64) -> Result<T, Fault> {
+        let mut value: T = zeroed();
+        self.read_bytes(address, bytes_of_mut(&mut value))?;
+        Ok(value)
+    }
+
+    /// Writes a value into the domain.
+    pub(crate) fn write<T: Plain>(&self, address: u64, value: T) -> Result<(), Fault> {
+        self.write_bytes(address, bytes_of(&value))
+    }
+
+    /// Reads the string at `address` into `buffer` and returns it without its NUL; a longer string
+    /// is cut at the buffer's end.
+    pub(crate) fn read_str<'b>(&self, address: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Fault> {
+        let mut len = 0;
+        'pages: while len < buffer.len() {
+            let at = address.checked_add(len as u64).ok_or(Fault(address))?;
+            let part = core::cmp::min(buffer.len() - len, (PAGE - at % PAGE) as usize);
+            self.read_bytes(at, &mut buffer[len..len + part])?;
+            for n in len..len + part {
+                if buffer[n] == 0 {
+                    len = n;
+                    break 'pages;
+                }
+            }
+            len += part;
+        }
+        Ok(&buffer[..len])
+    }
+
+    /// Whether all of `[address, address + len)` is the domain's own memory, writable if asked.
+    pub(crate) fn check(&self, address: u64, len: u64, write: bool) -> Result<(), Fault> {
+        if len == 0 {
+            return Ok(());
+        }
+        let end = address.checked_add(len).ok_or(Fault(address))?;
+        if end > DOMAIN_END {
+            return Err(Fault(address));
+        }
+        let mut at = address;
+        while at < end {
+            let mapping = self.view.translate(at).ok_or(Fault(at))?;
+            if mapping.kind != Kind::Ram || (write && mapping.perm != Perm::ReadWrite) {
+                return Err(Fault(at));
+            }
+            at = (at / PAGE + 1) * PAGE;
+        }
+        Ok(())
+    }
+
+    /// Whether `address` is mapped as text.
+    pub(crate) fn is_text(&self, address: u64) -> bool {
+        matches!(self.view.translate(address), Some(m) if m.perm == Perm::ReadExecute)
+    }
+
+    /// The physical address of `[address, address + len)` if that is contiguous writable memory of
+    /// the domain, as DMA needs it.
+    pub(crate) fn contiguous(&self, address: u64, len: u64) -> Result<u64, Fault> {
+        self.check(address, core::cmp::max(len, 1), true)?;
+        let start = self.view.translate(address).ok_or(Fault(address))?.phys;
+        let mut at = (address / PAGE + 1) * PAGE;
+        while at < address + len {
+            match self.view.translate(at) {
+                Some(mapping) if mapping.phys == start + (at - address) => {}
+                _ => return Err(Fault(at)),
+            }
+            at += PAGE;
+        }
+        Ok(start)
+    }
+
+    /// Allocates physically contiguous memory; see [`Heap::alloc`]. Contents are zeroed.
+    pub(crate) fn alloc(&self, bytes: u64) -> Result<u64> {
+        let address = self.heap.lock().alloc(&self.view, bytes)?;
+        self.fill(address, 0, bytes as usize).map_err(|_| EFAULT)?;
+        Ok(address)
+    }
+
+    /// As [`Memory::alloc`] without clearing what an earlier object left.
+    pub(crate) fn alloc_dirty(&self, bytes: u64) -> Result<u64> {
+        self.heap.lock().alloc(&self.view, bytes)
+    }
+
+    /// Allocates virtually contiguous zeroed memory.
+    pub(crate) fn alloc_virtual(&self, bytes: u64) -> Result<u64> {
+        let address = self.heap.lock().alloc_virtual(&self.view, bytes)?;
+        self.fill(address, 0, bytes as usize).map_err(|_| EFAULT)?;
+        Ok(address)
+    }
+
+    /// Allocates `2^order` pages with their `struct page`s in place and referenced once. Returns
+    /// the address of the data.
+    pub(crate) fn alloc_pages(&self, order: u32) -> Result<u64> {
+        let address = self.heap.lock().alloc_pages(&self.view, order)?;
+        for n in 0..1u64 << order {
+            let page = address_to_page(address + n * PAGE);
+            if self.view.translate(page).is_none() {
+                let backing = Pages::new(0)?;
+                self.view.map(page / PAGE * PAGE, backing.phys(), Perm::ReadWrite, Kind::Ram)?;
+                self.keep(backing)?;
+            }
+            self.fill(page, 0, STRUCT_PAGE_SIZE as usize).map_err(|_| EFAULT)?;
+            // `_refcount` of include/linux/mm_types.h.
+            self.write(page + PAGE_REFCOUNT, 1u32).map_err(|_| EFAULT)?;
+        }
+        Ok(address)
+    }
+
+    /// Frees the heap object that begins at `address`.
+    pub(crate) fn free(&self, address: u64) -> Result<(), BadFree> {
+        self.heap.lock().free(address)
+    }
+
+    /// The heap object that holds `address`: its start and size.
+    pub(crate) fn object(&self, address: u64) -> Option<(u64, u64)> {
+        self.heap.lock().find(address)
+    }
+
+    /// Bytes held: fixed regions, heap (held, live), stacks.
+    pub(crate) fn usage(&self) -> Usage {
+        let (heap, heap_live) = self.heap.lock().usage();
+        Usage {
+            fixed: self.fixed.load(Ordering::Relaxed),
+            heap,
+            heap_live,
+            stacks: self.stacks.lock().made.len() as u64 * STACK_SIZE,
+        }
+    }
+
+    /// Takes a stack for an upcall. Returns its number and the address above its top.
+    pub(crate) fn stack(&self) -> Result<(u16, u64)> {
+        let mut stacks = self.stacks.lock();
+        if let Some(n) = stacks.free.pop() {
+            return Ok((n, stack_top(n)));
+        }
+        let n = stacks.made.len();
+        if n >= STACK_COUNT {
+            return Err(EBUSY);
+        }
+        let pages = Pages::new(2)?;
+        let top = stack_top(n as u16);
+        for offset in (0..STACK_SIZE).step_by(PAGE as usize) {
+            let va = top - STACK_SIZE + offset;
+            self.view.map(va, pages.phys() + offset, Perm::ReadWrite, Kind::Ram)?;
+        }
+        stacks.made.push(pages, GFP_ATOMIC)?;
+        stacks.free.reserve(STACK_COUNT, GFP_ATOMIC)?;
+        Ok((n as u16, top))
+    }
+
+    /// Gives a stack back.
+    pub(crate) fn unstack(&self, n: u16) {
+        // Room was reserved when the stack was made.
+        let _ = self.stacks.lock().free.push(n, GFP_ATOMIC);
+    }
+
+    /// Maps `len` bytes of device registers at `phys` (both page-aligned) uncached and returns
+    /// their address. The caller has checked that they are the device's own. A window that was
+    /// unmapped is used again if it is the same one.
+    pub(crate) fn map_registers(&self, phys: u64, len: u64) -> Result<u64> {
+        let mut windows = self.windows.lock();
+        let mut next = MMIO_BASE;
+        for window in windows.iter() {
+            next = core::cmp::max(next, window.base + window.len + PAGE);
+        }
+        let old = windows.iter().position(|w| !w.live && w.phys == phys && w.len == len);
+        let base = match old {
+            Some(n) => windows[n].base,
+            None => next,
+        };
+        if len > MMIO_SPACE || base + len > MMIO_BASE + MMIO_SPACE {
+            return Err(ENOMEM);
+        }
+        for offset in (0..len).step_by(PAGE as usize) {
+            self.view.map(base + offset, phys + offset, Perm::ReadWrite, Kind::Mmio)?;
+        }
+        match old {
+            Some(n) => windows[n].live = true,
+            None => windows.push(Window { base, phys, len, live: true }, GFP_ATOMIC)?,
+        }
+        Ok(base)
+    }
+
+    /// Takes the register window at `base` away. Returns whether there was one.
+    pub(crate) fn unmap_registers(&self, base: u64) -> bool {
+        let mut windows = self.windows.lock();
+        let Some(n) = windows.iter().position(|w| w.live && w.base == base) else {
+            return false;
+        };
+        windows[n].live = false;
+        for offset in (0..windows[n].len).step_by(PAGE as usize) {
+            self.view.unmap(base + offset);
+        }
+        true
+    }
+
+    /// Takes all register windows away, before the device goes or moves its BARs.
+    pub(crate) fn unmap_all_registers(&self) {
+        let mut windows = self.windows.lock();
+        for window in windows.iter_mut().filter(|w| w.live) {
+            window.live = false;
+            for offset in (0..window.len).step_by(PAGE as usize) {
+                self.view.unmap(window.base + offset);
+            }
+        }
+    }
+
+    /// Sets `xmit.more` of CPU `n`, which the driver's transmit function reads.
+    pub(crate) fn set_xmit_more(&self, n: usize, more: bool) {
+        // `softnet_data` is at a fixed place; the byte is at 0x7a in it, inside this word.
+        if let Some(cpu) = self.cpu(n) {
+            cpu.area.at(XMIT_MORE_WORD).set(u64::from(more) << XMIT_MORE_SHIFT);
+        }
+    }
+}
+
+/// Offset of `_refcount` in `struct page`.
+const PAGE_REFCOUNT: u64 = crate::sys::layout::PAGE_REFCOUNT;
+/// The word of `softnet_data` that holds the byte `xmit.more`, and its place in it.
+const XMIT_MORE_WORD: u64 = crate::sys::layout::XMIT_MORE / 8 * 8;
+const XMIT_MORE_SHIFT: u64 = crate::sys::layout::XMIT_MORE % 8 * 8;
+
+fn stack_top(n: u16) -> u64 {
+    STACK_BASE + (u64::from(n) + 1) * STACK_STRIDE
+}
+
+/// Memory that a domain holds, in bytes.
+pub(crate) struct Usage {
+    pub(crate) fixed: u64,
+    pub(crate) heap: u64,
+    pub(crate) heap_live: u64,
+    pub(crate) stacks: u64,
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The run loop: one upcall, from its entry into ring 3 to its return.
+//!
+//! As in KVM's run loop the switcher only saves, switches and restores; each exit is decided here,
+//! on a normal kernel stack with Linux's state in place. The loop is re-entrant: an import's
+//! handler may cause further upcalls of the same domain on the same kernel stack, and each upcall
+//! has a driver stack of its own.
+//!
+//! While the driver is virtually atomic (its own preempt count is above zero or its own interrupt
+//! flag is off) the loop keeps bottom halves off on this CPU. So no other upcall of any domain that
+//! stems from an interrupt can run on top of it here and spin on a lock that it holds.
+
+use crate::call::{Call, Violation};
+use crate::counters::Crossing;
+use crate::domain::Domain;
+use crate::fault_handler::frame::Frame;
+use crate::faults;
+use crate::report::Death;
+use crate::side_stubs::contract::*;
+use crate::side_stubs::policy::{Arg, Class, Where};
+use crate::side_stubs::table;
+use crate::switcher;
+use crate::sys::cpu;
+use core::sync::atomic::Ordering;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+/// Whether an upcall may sleep. This comes from the callback's declaration, never from the preempt
+/// count: `ndo_get_stats64` runs under RCU with a count of zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Context {
+    /// Process context; imports that sleep are allowed.
+    Process,
+    /// Bottom half, or a spinlock or RCU read lock is held.
+    Atomic,
+}
+
+/// The domain is dead: the upcall did not run, or did not come to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended;
+
+impl From<Ended> for Error {
+    fn from(_: Ended) -> Error {
+        EIO
+    }
+}
+
+/// What the run loop does after an exit.
+pub(crate) enum Next {
+    /// Enter again with the frame as it is.
+    Resume,
+    /// The upcall is over with this value.
+    Return(u64),
+    /// The domain is dead.
+    End,
+}
+
+/// An upcall in progress: what exits of it need to know.
+pub(crate) struct Upcall<'a> {
+    pub(crate) domain: &'a Arc<Domain>,
+    /// What was called, for reports and counters.
+    pub(crate) name: &'static str,
+    /// As the callback's declaration says.
+    pub(crate) context: Context,
+    /// The registers of ring 3.
+    pub(crate) frame: Frame,
+    /// Bounds of the driver's stack: lowest usable address, and one past the highest.
+    pub(crate) stack: (u64, u64),
+    /// Bottom halves are off on behalf of the driver.
+    held: bool,
+    /// Ring-3 time used, in ns.
+    used: u64,
+}
+
+/// Calls `function` of the driver with up to six arguments and returns its `rax`.
+///
+/// Never with interrupts off. `Process` may sleep.
+pub(crate) fn upcall(
+    domain: &Arc<Domain>,
+    name: &'static str,
+    function: u64,
+    args: &[u64],
+    context: Context,
+) -> Result<u64, Ended> {
+    if domain.is_dead() {
+        return Err(Ended);
+    }
+    if cpu::irqs_disabled() || args.len() > 6 {
+        pr_err!("{}: upcall {} refused: interrupts are off\n", domain.name(), name);
+        return Err(Ended);
+    }
+    let Ok((stack, top)) = domain.memory.stack() else {
+        domain.end(Death::exhausted(name, "stacks"));
+        return Err(Ended);
+    };
+    domain.enter();
+    domain.upcalls.count(name);
+    domain.recent.push(Crossing::Upcall(name, args.first().copied().unwrap_or(0)));
+    let mut frame = Frame::default();
+    let mut padded = [0; 6];
+    padded[..args.len()].copy_from_slice(args);
+    [frame.rdi, frame.rsi, frame.rdx, frame.rcx, frame.r8, frame.r9] = padded;
+    frame.rip = function;
+    // As after a call: the return address on top, 8 below a multiple of 16.
+    frame.rsp = top - 24;
+    let entered = domain.memory.write(frame.rsp, stub_address(STUB_RETURN));
+    let mut upcall = Upcall {
+        domain,
+        name,
+        context,
+        frame,
+        stack: (top - STACK_SIZE, top),
+        held: false,
+        used: 0,
+    };
+    let result = match entered {
+        Ok(()) => upcall.run(),
+        Err(_) => Err(Ended),
+    };
+    domain.memory.unstack(stack);
+    domain.leave();
+    result
+}
+
+impl Upcall<'_> {
+    fn run(&mut self) -> Result<u64, Ended> {
+        let atomic = self.context == Context::Atomic;
+        // Bottom halves stay off for the whole of an atomic upcall, so that this CPU's virtual
+        // state is this upcall's alone. The caller's own context may be RCU only.
+        if atomic {
+            cpu::bh_disable();
+        }
+        let cpu_number = cpu::id();
+        let saved = self.domain.memory.cpu(cpu_number).map(|v| {
+            let saved = (v.preempt_count.get(), v.irq_disabled.get());
+            if atomic {
+                v.preempt_count.set(PREEMPT_COUNT_IDLE | SOFTIRQ_OFFSET);
+                v.irq_disabled.set(0);
+            }
+            saved
+        });
+        let result = self.turns();
+        if atomic {
+            if let (Some(v), Some((count, flag))) = (self.domain.memory.cpu(cpu_number), saved) {
+                v.preempt_count.set(count);
+                v.irq_disabled.set(flag);
+            }
+            cpu::bh_enable();
+        } else if self.held {
+            // The driver left with a lock held or interrupts virtually off: its own mistake, which
+            // must not reach the next upcall on this CPU.
+            if let Some(v) = self.domain.memory.cpu(cpu::id()) {
+                v.preempt_count.set(PREEMPT_COUNT_IDLE);
+                v.irq_disabled.set(0);
+            }
+            self.held = false;
+            cpu::bh_enable();
+            if result.is_ok() {
+                self.domain.breach(self.name, Violation::new("left-atomic", 0));
+                return Err(Ended);
+            }
+        }
+        result
+    }
+
+    fn turns(&mut self) -> Result<u64, Ended> {
+        loop {
+            if self.domain.is_dead() {
+                return Err(Ended);
+            }
+            match self.turn() {
+                Next::Resume => {}
+                Next::Return(value) => return Ok(value),
+                Next::End => return Err(Ended),
+            }
+        }
+    }
+
+    /// One stay in ring 3 and what its end asks for.
+    fn turn(&mut self) -> Next {
+        let memory = &self.domain.memory;
+        cpu::irq_disable();
+        let number = cpu::id();
+        let Some(virtual_cpu) = memory.cpu(number).copied() else {
+            cpu::irq_enable();
+            self.domain.end(Death::exhausted(self.name, "CPUs"));
+            return Next::End;
+        };
+        if let Some(word) = memory.jiffies_word() {
+            word.set(cpu::jiffies());
+        }
+        switcher::arm_tick();
+        let begin = cpu::now();
+        let exit = switcher::enter(memory.view(), &mut self.frame, number as u64 * VCPU_STRIDE);
+        self.used += cpu::now().wrapping_sub(begin);
+        if self.context == Context::Process {
+            self.follow_virtual_state(&virtual_cpu);
+        }
+        let vector = exit.vector;
+        if vector == switcher::GATE_VECTOR {
+            cpu::irq_enable();
+            self.release_if_over();
+            return self.gate();
+        }
+        if vector >= 32 || switcher::is_handed_on(vector) {
+            if self.held {
+                virtual_cpu.pending.set(1);
+            }
+            switcher::hand_on(vector);
+            self.release_if_over();
+            if self.context == Context::Process && !self.held {
+                cpu::cond_resched();
+            }
+            return self.check_budget();
+        }
+        cpu::irq_enable();
+        self.release_if_over();
+        faults::handle(self, &exit)
+    }
+
+    /// Whether the driver is virtually atomic, on the CPU that it just left. Interrupts are off.
+    fn follow_virtual_state(&mut self, virtual_cpu: &crate::memory::VirtualCpu) {
+        let atomic = virtual_cpu.preempt_count.get() != PREEMPT_COUNT_IDLE
+            || virtual_cpu.irq_disabled.get() != 0;
+        if atomic && !self.held {
+            cpu::bh_disable();
+            self.held = true;
+        }
+    }
+
+    /// Lets bottom halves in again once the driver is no longer virtually atomic. Interrupts on.
+    fn release_if_over(&mut self) {
+        if !self.held {
+            return;
+        }
+        // Held means that this is still the CPU that the driver left.
+        let over = match self.domain.memory.cpu(cpu::id()) {
+            Some(v) => {
+                let over =
+                    v.preempt_count.get() == PREEMPT_COUNT_IDLE && v.irq_disabled.get() == 0;
+                if over {
+                    v.pending.set(0);
+                }
+                over
+            }
+            None => true,
+        };
+        if over {
+            self.held = false;
+            cpu::bh_enable();
+        }
+    }
+
+    fn check_budget(&mut self) -> Next {
+        let which = usize::from(self.context == Context::Atomic || self.held);
+        let budget = self.domain.budget[which].load(Ordering::Relaxed);
+        if self.used > budget {
+            self.domain.end(Death::budget(self, budget));
+            return Next::End;
+        }
+        Next::Resume
+    }
+
+    /// The context in which an import of this upcall is called right now.
+    pub(crate) fn effective_context(&self) -> Context {
+        if self.held {
+            Context::Atomic
+        } else {
+            self.context
+        }
+    }
+
+    fn gate(&mut self) -> Next {
+        match stub_index(self.frame.rip) {
+            Some(STUB_RETURN) => Next::Return(self.frame.rax),
+            Some(STUB_YIELD) => Next::Resume,
+            Some(index) => self.import(index as usize),
+            None => faults::forbidden_gate(self),
+        }
+    }
+
+    fn import(&mut self, index: usize) -> Next {
+        let Some(import) = table::get(index) else {
+            return faults::forbidden_gate(self);
+        };
+        if !self.domain.imported[index].load(Ordering::Relaxed) {
+            self.domain.end(Death::violation(self, import.name, Violation::new("not-imported", index as u64)));
+            return Next::End;
+        }
+        self.domain.crossings[index].fetch_add(1, Ordering::Relaxed);
+        self.domain.recent.push(Crossing::Import(import.name, self.frame.rdi, self.frame.rsi));
+        let context = self.effective_context();
+        let outcome = match import.class {
+            Class::Gate { handler, args, context: wanted } => {
+                if wanted == Where::Sleep && context == Context::Atomic {
+                    Err(Violation::new("sleep-in-atomic", 0))
+                } else {
+                    let mut call =
+                        Call { domain: self.domain, frame: &mut self.frame, import, context };
+                    match check_arguments(&call, args) {
+                        Ok(()) => handler(&mut call),
+                        Err(violation) => Err(violation),
+                    }
+                }
+            }
+            Class::Denied(_) => Err(Violation::new("denied-import", 0)),
+            Class::Native | Class::Local | Class::Data { .. } | Class::PerCpu { .. } => {
+                Err(Violation::new("not-a-gate", 0))
+            }
+        };
+        match outcome {
+            Ok(value) => {
+                self.frame.rax = value;
+                // A long chain of imports without an interrupt between them must not starve
+                // others.
+                if context == Context::Process {
+                    cpu::cond_resched();
+                }
+                Next::Resume
+            }
+            Err(violation) => {
+                self.domain.end(Death::violation(self, import.name, violation));
+                Next::End
+            }
+        }
+    }
+}
+
+/// Checks the arguments of a call against the import's declaration. Handles of objects are looked
+/// up by the handler, which needs the object.
+fn check_arguments(call: &Call<'_>, args: &[Arg]) -> Result<(), Violation> {
+    let memory = &call.domain.memory;
+    for (n, arg) in args.iter().enumerate() {
+        let value = call.arg(n);
+        let null_allowed = matches!(arg, Arg::AddrOrNull | Arg::StrOrNull | Arg::FnOrNull);
+        if value == 0 && null_allowed {
+            continue;
+        }
+        match arg {
+            Arg::Word | Arg::Obj(_) | Arg::Format => {}
+            Arg::Addr | Arg::AddrOrNull | Arg::Str | Arg::StrOrNull => {
+                memory.check(value, 1, false)?;
+            }
+            Arg::Fn | Arg::FnOrNull => {
+                if !memory.is_text(value) {
+                    return Err(Violation::new("bad-function", value));
+                }
+            }
+            Arg::Buf(len) => memory.check(value, call.arg(usize::from(*len)), false)?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The state of this CPU: interrupts, bottom halves, preemption, clocks.
+
+use super::bindings;
+
+/// Turns interrupts off on this CPU.
+pub(crate) fn irq_disable() {
+    // SAFETY: always allowed in kernel mode.
+    unsafe { bindings::side_local_irq_disable() }
+}
+
+/// Turns interrupts on on this CPU. Only where the caller turned them off itself.
+pub(crate) fn irq_enable() {
+    // SAFETY: as the function's contract says.
+    unsafe { bindings::side_local_irq_enable() }
+}
+
+/// Whether interrupts are off on this CPU.
+pub(crate) fn irqs_disabled() -> bool {
+    // SAFETY: reads flags.
+    unsafe { bindings::side_irqs_disabled() }
+}
+
+/// Whether the caller is in hard-interrupt or NMI context.
+pub(crate) fn in_hard_irq() -> bool {
+    // SAFETY: reads the preempt count.
+    unsafe { bindings::side_in_hardirq() }
+}
+
+/// Whether sleeping is impossible here as far as the preempt count and the interrupt flag tell.
+pub(crate) fn in_atomic() -> bool {
+    // SAFETY: reads the preempt count.
+    unsafe { bindings::side_in_atomic() }
+}
+
+/// Holds off bottom halves on this CPU (and so preemption); nests.
+pub(crate) fn bh_disable() {
+    // SAFETY: always allowed outside hard interrupts.
+    unsafe { bindings::side_local_bh_disable() }
+}
+
+/// Undoes one [`bh_disable`] and runs what became due. Interrupts must be on.
+pub(crate) fn bh_enable() {
+    // SAFETY: pairs with `bh_disable`.
+    unsafe { bindings::side_local_bh_enable() }
+}
+
+/// Gives the CPU away if something else wants it. Sleeping must be allowed.
+pub(crate) fn cond_resched() {
+    // SAFETY: the caller may sleep.
+    unsafe { bindings::side_cond_resched() };
+}
+
+/// The number of this CPU; stable only while preemption is off.
+pub(crate) fn id() -> usize {
+    // SAFETY: reads a per-CPU variable.
+    unsafe { bindings::side_smp_processor_id() as usize }
+}
+
+/// One more than the highest CPU number that can ever be online.
+pub(crate) fn possible() -> usize {
+    // SAFETY: `nr_cpu_ids` is constant after boot.
+    unsafe { bindings::nr_cpu_ids as usize }
+}
+
+/// Whether CPU `cpu` can ever be online.
+pub(crate) fn is_possible(cpu: usize) -> bool {
+    // SAFETY: the mask is constant after boot; the shim checks the range.
+    unsafe { bindings::side_cpu_possible(cpu as u32) }
+}
+
+/// The kernel's tick count.
+pub(crate) fn jiffies() -> u64 {
+    // SAFETY: a volatile read of a word.
+    unsafe { core::ptr::read_volatile(&raw const bindings::jiffies) as u64 }
+}
+
+/// Monotonic time in nanoseconds; any context.
+pub(crate) fn now() -> u64 {
+    // SAFETY: callable in any context, NMI included (kernel/time/timekeeping.c).
+    unsafe { bindings::ktime_get_mono_fast_ns() }
+}
+
+/// Makes every other CPU take an interrupt, and so leave ring 3. Interrupts must be on.
+pub(crate) fn kick_all() {
+    // SAFETY: the shim's callback does nothing.
+    unsafe { bindings::side_kick_all() }
+}
+
+/// Sleeps for `ms` milliseconds. Sleeping must be allowed.
+pub(crate) fn sleep_ms(ms: u32) {
+    // SAFETY: the caller may sleep.
+    unsafe { bindings::msleep(ms) }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Offsets in structures of the kernel that the driver's compiled code reads or writes in place.
+//! They come from the running kernel's own headers, by bindgen.
+
+use super::bindings;
+use core::mem::offset_of;
+
+/// `struct page`'s `_refcount`.
+pub(crate) const PAGE_REFCOUNT: u64 = offset_of!(bindings::page, _refcount) as u64;
+/// `softnet_data.xmit.more`, a byte.
+pub(crate) const XMIT_MORE: u64 =
+    (offset_of!(bindings::softnet_data, xmit) + offset_of!(bindings::netdev_xmit, more))
+        as u64;
