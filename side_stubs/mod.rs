@@ -9,4 +9,5 @@
 pub(crate) mod contract;
 pub(crate) mod handlers;
 pub(crate) mod policy;
+pub(crate) mod ring3;
 pub(crate) mod table;

@@ -8,6 +8,7 @@ pub(crate) mod bindings;
 pub(crate) mod cpu;
 pub(crate) mod layout;
 pub(crate) mod lock;
+pub(crate) mod ring3;
 
 /// The function pointer by which the kernel is to call the proxy `$function`, a
 /// `#[no_mangle] unsafe extern "C" fn` of this folder.
