@@ -8,9 +8,12 @@
 //! `switcher/` and `pages` (the ring crossing itself). Calls go downward: control, mechanism,
 //! quarantine; the pure layers (`import_rewriter/`, `fault_handler/`) call nothing.
 
+use crate::sys::params::Param;
+use crate::sys::{defer, entry, params};
 use kernel::prelude::*;
 
 mod call;
+mod control;
 mod counters;
 mod domain;
 #[path = "../fault_handler/mod.rs"]
@@ -18,7 +21,10 @@ mod fault_handler;
 mod faults;
 mod heap;
 mod image;
+#[path = "../import_rewriter/mod.rs"]
+mod import_rewriter;
 mod lifecycle;
+mod load;
 mod memory;
 mod objects;
 mod pages;
@@ -40,8 +46,35 @@ module! {
 struct Side;
 
 impl kernel::Module for Side {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        pr_info!("loaded\n");
+    fn init(module: &'static ThisModule) -> Result<Self> {
+        defer::init()?;
+        start(module).inspect_err(|_| stop(module))?;
         Ok(Side)
+    }
+}
+
+/// Brings the layers up, lowest first, and loads the driver that `driver=` names.
+fn start(module: &'static ThisModule) -> Result {
+    switcher::init()?;
+    entry::init(module)?;
+    control::init()?;
+    if let Some(path) = params::string(Param::Driver) {
+        lifecycle::load(path, params::string(Param::Params).unwrap_or(b""))?;
+    }
+    Ok(())
+}
+
+/// Takes down whatever is up, highest first.
+fn stop(module: &'static ThisModule) {
+    lifecycle::unload_all();
+    control::exit();
+    entry::exit(module);
+    switcher::exit();
+    defer::exit();
+}
+
+impl Drop for Side {
+    fn drop(&mut self) {
+        stop(&THIS_MODULE);
     }
 }

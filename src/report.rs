@@ -3,9 +3,12 @@
 //! Why a domain died, kept for the log, for sysfs and for recovery.
 
 use crate::call::Violation;
+use crate::counters::Crossing;
+use crate::domain::Domain;
 use crate::fault_handler::frame::Frame;
 use crate::run::Upcall;
 use crate::switcher::Exit;
+use kernel::prelude::*;
 
 /// The first cause of a domain's death.
 pub(crate) struct Death {
@@ -81,4 +84,30 @@ impl Death {
     pub(crate) fn forbidden(upcall: &Upcall<'_>, rule: &'static str) -> Self {
         Self::at(upcall, rule)
     }
+}
+
+/// Prints the report of a death to the kernel log.
+pub(crate) fn print(domain: &Domain) {
+    domain.with_cause(|death| {
+        let Some(death) = death else { return };
+        let name = domain.name();
+        pr_err!("{name}: domain ended: {} (value {:#x})\n", death.rule, death.value);
+        pr_err!("{name}: in upcall {}, import {}\n", death.upcall, death.import.unwrap_or("-"));
+        if let Some((vector, error, cr2)) = death.fault {
+            pr_err!("{name}: vector {vector}, error code {error:#x}, CR2 {cr2:#x}\n");
+        }
+        if let Some(frame) = &death.frame {
+            pr_err!("{name}: RIP {:#x} RSP {:#x} RFLAGS {:#x}\n", frame.rip, frame.rsp, frame.rflags);
+            pr_err!("{name}: RAX {:#018x} RBX {:#018x} RCX {:#018x}\n", frame.rax, frame.rbx, frame.rcx);
+            pr_err!("{name}: RDX {:#018x} RSI {:#018x} RDI {:#018x}\n", frame.rdx, frame.rsi, frame.rdi);
+            pr_err!("{name}: RBP {:#018x} R08 {:#018x} R09 {:#018x}\n", frame.rbp, frame.r8, frame.r9);
+        }
+    });
+    domain.recent.each(|crossing| match crossing {
+        Crossing::Upcall(what, a) => pr_err!("{}: recent: upcall {what}({a:#x})\n", domain.name()),
+        Crossing::Import(what, a, b) => {
+            pr_err!("{}: recent: {what}({a:#x}, {b:#x})\n", domain.name())
+        }
+        Crossing::None => {}
+    });
 }

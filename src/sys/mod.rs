@@ -6,15 +6,22 @@
 pub(crate) mod access;
 pub(crate) mod bindings;
 pub(crate) mod cpu;
+pub(crate) mod defer;
+pub(crate) mod entry;
+pub(crate) mod facts;
+pub(crate) mod file;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod ring3;
+pub(crate) mod params;
+pub(crate) mod random;
+pub(crate) mod sysfs;
 
 /// The function pointer by which the kernel is to call the proxy `$function`, a
 /// `#[no_mangle] unsafe extern "C" fn` of this folder.
 macro_rules! entry {
     ($function:path) => {
-        $function
+        $crate::sys::entry::trapping($function)
     };
 }
 pub(crate) use entry;

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /* See shim.h. */
+#define INCLUDE_VERMAGIC
 #include <linux/bottom_half.h>
 #include <linux/cpumask.h>
 #include <linux/io.h>
+#include <linux/kobject.h>
 #include <linux/irqflags.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/vermagic.h>
 #include "shim.h"
 
 #if defined(CONFIG_DEBUG_SPINLOCK) || defined(CONFIG_LOCKDEP)
@@ -102,4 +108,124 @@ struct page *side_alloc_pages(unsigned int order)
 void side_copy(void *to, const void *from, size_t bytes)
 {
 	memcpy(to, from, bytes);
+}
+
+static char *driver;
+module_param(driver, charp, 0444);
+MODULE_PARM_DESC(driver, "Path of the driver file to load: .ko, .ko.xz or .ko.zst");
+
+static char *params;
+module_param(params, charp, 0444);
+MODULE_PARM_DESC(params, "The driver's own module parameters, as \"name=value name=value\"");
+
+static char *device;
+module_param(device, charp, 0444);
+MODULE_PARM_DESC(device, "Only this PCI device, for instance 0000:00:02.0 (default: every device that matches)");
+
+static bool takeover;
+module_param(takeover, bool, 0444);
+MODULE_PARM_DESC(takeover, "Unbind devices that another driver holds (default: leave them alone)");
+
+static bool allow_missing;
+module_param(allow_missing, bool, 0444);
+MODULE_PARM_DESC(allow_missing, "Load a driver with unknown imports; a call of one ends its domain");
+
+const char *side_param_string(unsigned int which)
+{
+	char *const values[] = { driver, params, device };
+
+	return which < ARRAY_SIZE(values) ? values[which] : NULL;
+}
+
+bool side_param_takeover(void)
+{
+	return takeover;
+}
+
+bool side_param_allow_missing(void)
+{
+	return allow_missing;
+}
+
+const char *side_vermagic(void)
+{
+	return VERMAGIC_STRING;
+}
+
+/* A folder with a number in it; freed by the last reference, files may still be open then. */
+struct side_folder {
+	struct kobject kobj;
+	u64 key;
+};
+
+static void side_folder_release(struct kobject *kobj)
+{
+	kfree(container_of(kobj, struct side_folder, kobj));
+}
+
+static const struct kobj_type side_folder_type = {
+	.release = side_folder_release,
+	.sysfs_ops = &kobj_sysfs_ops,
+};
+
+struct side_folder *side_folder_create(const char *name, struct kobject *parent, u64 key)
+{
+	struct side_folder *folder = kzalloc(sizeof(*folder), GFP_KERNEL);
+
+	if (!folder)
+		return NULL;
+	folder->key = key;
+	if (kobject_init_and_add(&folder->kobj, &side_folder_type, parent, "%s", name)) {
+		kobject_put(&folder->kobj);
+		return NULL;
+	}
+	return folder;
+}
+
+/* Deferred calls. */
+struct side_later {
+	struct work_struct work;
+	void (*function)(void *domain, size_t extra);
+	void *domain;
+	size_t extra;
+};
+
+static struct workqueue_struct *side_later_queue;
+
+int side_later_init(void)
+{
+	side_later_queue = alloc_workqueue("side", WQ_UNBOUND, 0);
+	return side_later_queue ? 0 : -ENOMEM;
+}
+
+static void side_later_run(struct work_struct *work)
+{
+	struct side_later *later = container_of(work, struct side_later, work);
+
+	later->function(later->domain, later->extra);
+	kfree(later);
+}
+
+bool side_later(void (*function)(void *, size_t), void *domain, size_t extra)
+{
+	struct side_later *later = kmalloc(sizeof(*later), GFP_ATOMIC);
+
+	if (!later)
+		return false;
+	INIT_WORK(&later->work, side_later_run);
+	later->function = function;
+	later->domain = domain;
+	later->extra = extra;
+	queue_work(side_later_queue, &later->work);
+	return true;
+}
+
+void side_later_flush(void)
+{
+	flush_workqueue(side_later_queue);
+}
+
+void side_later_exit(void)
+{
+	destroy_workqueue(side_later_queue);
 }

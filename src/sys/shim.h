@@ -32,4 +32,20 @@ void side_copy(void *to, const void *from, size_t bytes);
 void *side_phys_to_virt(phys_addr_t phys);
 phys_addr_t side_page_to_phys(struct page *page);
 
+/* Module parameters and build facts. */
+const char *side_param_string(unsigned int which);
+bool side_param_takeover(void);
+bool side_param_allow_missing(void);
+const char *side_vermagic(void);
+
+/* Deferred calls. */
+bool side_later(void (*function)(void *, size_t), void *domain, size_t extra);
+int side_later_init(void);
+void side_later_flush(void);
+void side_later_exit(void);
+
+/* sysfs. */
+struct kobject;
+struct side_folder *side_folder_create(const char *name, struct kobject *parent, u64 key);
+
 #endif

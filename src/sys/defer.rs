@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Work that SIDE itself puts off to process context, and the lock under which drivers are loaded
+//! and unloaded.
+
+use super::bindings;
+use crate::domain::Domain;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+kernel::sync::global_lock! {
+    // SAFETY: `init` initialises it before anything else of the module runs.
+    unsafe(uninit) pub(crate) static LOADING: Mutex<()> = ();
+}
+
+/// Prepares the lock and the workqueue. Once, at module load.
+pub(crate) fn init() -> Result {
+    // SAFETY: called once, at module load.
+    unsafe { LOADING.init() };
+    // SAFETY: called once, at module load.
+    kernel::error::to_result(unsafe { bindings::side_later_init() })
+}
+
+/// Waits for everything that was put off and takes the workqueue down. At module exit.
+pub(crate) fn exit() {
+    // SAFETY: process context; nothing is put off any more.
+    unsafe { bindings::side_later_exit() };
+}
+
+/// Has `function` called with `domain` from a workqueue. Any context. If there is no memory the
+/// call does not happen, and unloading the driver does its work.
+pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) {
+    let domain = Arc::into_raw(domain).cast_mut().cast();
+    // SAFETY: the shim calls `run` once with both words, or returns false and never does.
+    let queued = unsafe { bindings::side_later(Some(run), domain, function as usize) };
+    if !queued {
+        // SAFETY: from `into_raw` above; the shim did not keep it.
+        drop(unsafe { Arc::from_raw(domain.cast::<Domain>()) });
+    }
+}
+
+unsafe extern "C" fn run(domain: *mut core::ffi::c_void, function: usize) {
+    // SAFETY: the two words are those that `later` gave.
+    let (domain, function) = unsafe {
+        (Arc::from_raw(domain.cast::<Domain>()), core::mem::transmute::<usize, fn(Arc<Domain>)>(function))
+    };
+    function(domain);
+}
+
+/// Waits for everything that was put off so far. Process context, not from a deferred call.
+pub(crate) fn flush() {
+    // SAFETY: process context.
+    unsafe { bindings::side_later_flush() };
+}
