@@ -43,11 +43,11 @@ struct Resolved {
 pub(crate) fn load(path: &[u8], line: &[u8]) -> Result<Arc<Domain>> {
     let shown = core::str::from_utf8(path).unwrap_or("(path is not UTF-8)");
     let bytes = file::read_driver(path).map_err(|error| {
-        pr_err!("{shown}: {error}\n");
+        pr_err!("{shown}: {}\n", core::format_args!("{error}"));
         error.errno()
     })?;
     let bad = |error: BadImage| {
-        pr_err!("{shown}: {error}\n");
+        pr_err!("{shown}: {}\n", core::format_args!("{error}"));
         Error::from_errno(error.errno())
     };
     let elf = Elf::parse(&bytes).map_err(bad)?;
@@ -71,7 +71,7 @@ pub(crate) fn load(path: &[u8], line: &[u8]) -> Result<Arc<Domain>> {
     relocate::apply(&placed, &mut image, &lookup).map_err(bad)?;
     let summary = patch::apply(&placed, &mut image, &patch::default_policy).map_err(bad)?;
     params::apply(&placed, &layout, &mut image, line).map_err(|error| {
-        pr_err!("{shown}: {error}\n");
+        pr_err!("{shown}: {}\n", core::format_args!("{error}"));
         Error::from_errno(error.errno())
     })?;
 

@@ -9,7 +9,7 @@
 //! quarantine; the pure layers (`import_rewriter/`, `fault_handler/`) call nothing.
 
 use crate::sys::params::Param;
-use crate::sys::{defer, entry, params};
+use crate::sys::{defer, entry_slots, params};
 use kernel::prelude::*;
 
 mod call;
@@ -43,20 +43,22 @@ module! {
     license: "GPL",
 }
 
-struct Side;
+struct Side {
+    module: &'static ThisModule,
+}
 
 impl kernel::Module for Side {
     fn init(module: &'static ThisModule) -> Result<Self> {
         defer::init()?;
         start(module).inspect_err(|_| stop(module))?;
-        Ok(Side)
+        Ok(Side { module })
     }
 }
 
 /// Brings the layers up, lowest first, and loads the driver that `driver=` names.
 fn start(module: &'static ThisModule) -> Result {
     switcher::init()?;
-    entry::init(module)?;
+    entry_slots::init(module)?;
     control::init()?;
     if let Some(path) = params::string(Param::Driver) {
         lifecycle::load(path, params::string(Param::Params).unwrap_or(b""))?;
@@ -68,13 +70,13 @@ fn start(module: &'static ThisModule) -> Result {
 fn stop(module: &'static ThisModule) {
     lifecycle::unload_all();
     control::exit();
-    entry::exit(module);
+    entry_slots::exit(module);
     switcher::exit();
     defer::exit();
 }
 
 impl Drop for Side {
     fn drop(&mut self) {
-        stop(&THIS_MODULE);
+        stop(self.module);
     }
 }

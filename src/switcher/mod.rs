@@ -17,3 +17,7 @@ pub(crate) fn arm_tick() {}
 pub(crate) fn is_handed_on(_vector: u8) -> bool {
     false
 }
+pub(crate) fn init() -> kernel::error::Result {
+    Ok(())
+}
+pub(crate) fn exit() {}

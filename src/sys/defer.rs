@@ -10,7 +10,7 @@ use kernel::sync::Arc;
 
 kernel::sync::global_lock! {
     // SAFETY: `init` initialises it before anything else of the module runs.
-    unsafe(uninit) pub(crate) static LOADING: Mutex<()> = ();
+    pub(crate) unsafe(uninit) static LOADING: Mutex<()> = ();
 }
 
 /// Prepares the lock and the workqueue. Once, at module load.

@@ -7,7 +7,7 @@ pub(crate) mod access;
 pub(crate) mod bindings;
 pub(crate) mod cpu;
 pub(crate) mod defer;
-pub(crate) mod entry;
+pub(crate) mod entry_slots;
 pub(crate) mod facts;
 pub(crate) mod file;
 pub(crate) mod layout;
@@ -21,7 +21,7 @@ pub(crate) mod sysfs;
 /// `#[no_mangle] unsafe extern "C" fn` of this folder.
 macro_rules! entry {
     ($function:path) => {
-        $crate::sys::entry::trapping($function)
+        $crate::sys::entry_slots::trapping($function)
     };
 }
 pub(crate) use entry;

@@ -37,8 +37,8 @@ impl File {
         let mut attribute: bindings::kobj_attribute = unsafe { core::mem::zeroed() };
         attribute.attr.name = name.as_ptr().cast();
         attribute.attr.mode = mode;
-        attribute.show = Some(show_file);
-        attribute.store = Some(store_file);
+        attribute.__bindgen_anon_1.show = Some(show_file);
+        attribute.__bindgen_anon_2.store = Some(store_file);
         File { attribute, show, store }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The base mode's way from the kernel into a driver: entry slots that trap (see entry.S).
+//! The base mode's way from the kernel into a driver: entry slots that trap (see slots.S).
 //!
 //! `init` gives the module an exception table of SIDE's own making: the entries that the build
 //! made, and one for each slot, sorted by address as `search_extable` demands.
@@ -9,7 +9,7 @@ use super::bindings;
 use super::lock::BhLock;
 use kernel::prelude::*;
 
-/// Number of slots; entry.S has the same.
+/// Number of slots; slots.S has the same.
 const SLOTS: usize = 256;
 /// Bytes of a slot and of a fixup.
 const SIZE: usize = 16;

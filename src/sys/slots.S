@@ -5,7 +5,7 @@
  * for the slot, and the fault resumes at the fixup with every argument register and the return
  * address intact. So a call from the kernel into a driver is trapped without any patch or probe.
  *
- * Slot n has fixup n; which proxy a slot stands for is a table that entry.rs fills.
+ * Slot n has fixup n; which proxy a slot stands for is a table that entry_slots.rs fills.
  */
 #include <linux/linkage.h>
 #include <asm/nospec-branch.h>
@@ -36,7 +36,7 @@ SYM_CODE_START_LOCAL(side_entry_common)
 	JMP_NOSPEC rax
 SYM_CODE_END(side_entry_common)
 
-/* Fixup n, 16 bytes each, so that entry.rs finds them by number. */
+/* Fixup n, 16 bytes each, so that entry_slots.rs finds them by number. */
 	.balign 16
 SYM_CODE_START(side_entry_fixups)
 	.set n, 0
