@@ -137,21 +137,36 @@ fn resolve(elf: &Elf<'_>, placements: &[Option<Placement>], shown: &str) -> Resu
         return Err(ENOMEM);
     }
     if !resolved.missing.is_empty() {
-        let mut names: KVec<u8> = KVec::new();
-        for name in &resolved.missing {
-            if !names.is_empty() {
-                names.push(b' ', GFP_KERNEL)?;
-            }
-            names.extend_from_slice(name, GFP_KERNEL)?;
-        }
-        let names = core::str::from_utf8(&names).unwrap_or("?");
-        if !own::allow_missing() {
-            pr_err!("{shown}: unknown imports (allow_missing=1 loads all the same): {names}\n");
+        let refused = !own::allow_missing();
+        name_missing(shown, &resolved.missing, refused)?;
+        if refused {
             return Err(ENOENT);
         }
-        pr_warn!("{shown}: unknown imports, a call ends the domain: {names}\n");
     }
     Ok(resolved)
+}
+
+/// Names the unknown imports, several to a line: a record of the kernel log holds about 1,000 bytes.
+fn name_missing(shown: &str, missing: &[KVec<u8>], refused: bool) -> Result {
+    const LINE: usize = 700;
+    if refused {
+        pr_err!(
+            "{shown}: refused for {} unknown imports (allow_missing=1 loads all the same):\n",
+            missing.len()
+        );
+    } else {
+        pr_warn!("{shown}: {} unknown imports; a call ends the domain:\n", missing.len());
+    }
+    let mut names: KVec<u8> = KVec::new();
+    for (n, name) in missing.iter().enumerate() {
+        names.push(b' ', GFP_KERNEL)?;
+        names.extend_from_slice(name, GFP_KERNEL)?;
+        if names.len() > LINE || n + 1 == missing.len() {
+            pr_warn!("  unknown:{}\n", core::str::from_utf8(&names).unwrap_or("?"));
+            names.clear();
+        }
+    }
+    Ok(())
 }
 
 fn address_of(import: &Import, index: usize, resolved: &mut Resolved) -> Result<u64> {

@@ -70,7 +70,7 @@ pub(crate) fn init(module: &'static ThisModule) -> Result {
         let fixup = side_entry_fixups as usize + n * SIZE;
         all.push((slot, fixup, EX_TYPE_DEFAULT), GFP_KERNEL)?;
     }
-    all.sort_unstable();
+    sort(&mut all);
     for (n, (ip, fixup, data)) in all.iter().enumerate() {
         // SAFETY: within the array; the kernel does not look at it before it is installed.
         unsafe {
@@ -99,6 +99,17 @@ pub(crate) fn exit(module: &'static ThisModule) {
         unsafe {
             (*module).num_exentries = count;
             (*module).extable = table as *mut bindings::exception_table_entry;
+        }
+    }
+}
+
+/// Sorts by address. The build's part and the slots are each sorted already, so few steps.
+fn sort(all: &mut [(usize, usize, u32)]) {
+    for n in 1..all.len() {
+        let mut at = n;
+        while at > 0 && all[at - 1].0 > all[at].0 {
+            all.swap(at - 1, at);
+            at -= 1;
         }
     }
 }
