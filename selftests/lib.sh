@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sourced by the tests that run in the guest: KTAP output, loading drivers under SIDE, a peer.
+
+SIDE=/sys/kernel/side
+MODULES=/lib/modules/$(uname -r)/kernel
+E1000E=$MODULES/drivers/net/ethernet/intel/e1000e/e1000e.ko.xz
+MODULE=${SIDE_MODULE:-/side/build/side.ko}
+
+number=0
+failures=0
+
+# check DESCRIPTION COMMAND...: one KTAP result from the command's status; its output is shown
+# when it fails.
+check() {
+	local what=$1 output
+	shift
+	number=$((number + 1))
+	if output=$("$@" 2>&1); then
+		echo "ok $number $what"
+	else
+		failures=$((failures + 1))
+		echo "$output" | sed 's/^/# /'
+		echo "not ok $number $what"
+	fi
+}
+
+# skip DESCRIPTION REASON
+skip() {
+	number=$((number + 1))
+	echo "ok $number $1 # SKIP $2"
+}
+
+# Ends the test with the plan and the status.
+finish() {
+	echo "1..$number"
+	[ "$failures" -eq 0 ]
+	exit $?
+}
+
+ktap() {
+	echo "KTAP version 1"
+}
+
+# side_load [PARAMETER=VALUE...]: the module with the packaged e1000e, unless driver= says another.
+side_load() {
+	case "$*" in
+	*driver=*) insmod "$MODULE" "$@" ;;
+	*) insmod "$MODULE" driver="$E1000E" "$@" ;;
+	esac
+}
+
+side_unload() {
+	rmmod side
+}
+
+# interface_of PCI_ADDRESS: the name of the interface of that device, once it is there.
+interface_of() {
+	local n
+	for n in $(seq 50); do
+		for path in "/sys/bus/pci/devices/$1/net/"*; do
+			[ -e "$path" ] && basename "$path" && return 0
+		done
+		sleep 0.1
+	done
+	return 1
+}
+
+# pci_of DEVICE_ID: the address of the nth (default first) device with that vendor:device.
+pci_of() {
+	local path wanted=$1 nth=${2:-1}
+	for path in /sys/bus/pci/devices/*; do
+		if [ "$(cat "$path/vendor"):$(cat "$path/device")" = "$wanted" ]; then
+			nth=$((nth - 1))
+			[ "$nth" -eq 0 ] && basename "$path" && return 0
+		fi
+	done
+	return 1
+}
+
+# wait_carrier INTERFACE [SECONDS]
+wait_carrier() {
+	local n
+	for n in $(seq $((${2:-10} * 10))); do
+		[ "$(cat "/sys/class/net/$1/carrier" 2>/dev/null)" = 1 ] && return 0
+		sleep 0.1
+	done
+	echo "no carrier on $1"
+	return 1
+}
+
+# peer_up: an ordinary NIC (e1000, driven in the kernel) in a network namespace, on the same hub.
+# Addresses: the interface under test 10.9.0.1 and fd09::1, the peer 10.9.0.2 and fd09::2.
+peer_up() {
+	modprobe e1000
+	PEER=$(interface_of "$(pci_of 0x8086:0x100e)") || return 1
+	ip netns add peer
+	ip link set "$PEER" netns peer
+	ip netns exec peer ip link set lo up
+	ip netns exec peer ip link set "$PEER" up
+	ip netns exec peer ip addr add 10.9.0.2/24 dev "$PEER"
+	ip netns exec peer ip -6 addr add fd09::2/64 dev "$PEER" nodad
+}
+
+# test_interface_up: sets NIC to the e1000e's interface, up, with its addresses.
+test_interface_up() {
+	NIC=$(interface_of "$(pci_of 0x8086:0x10d3)") || { echo "no interface"; return 1; }
+	ip link set "$NIC" up
+	ip addr add 10.9.0.1/24 dev "$NIC"
+	ip -6 addr add fd09::1/64 dev "$NIC" nodad
+	wait_carrier "$NIC"
+}
+
+in_peer() {
+	ip netns exec peer "$@"
+}
+
+# send_file BYTES here|there ADDRESS: a file of random bytes over TCP to (there) or from the peer
+# (here), compared by checksum.
+send_file() {
+	local bytes=$1 direction=$2 address=${3:-} from="" to="in_peer" n
+	head -c "$bytes" /dev/urandom >/tmp/sent
+	rm -f /tmp/received
+	if [ "$direction" = there ]; then
+		address=${address:-10.9.0.2}
+	else
+		from="in_peer" to="" address=${address:-10.9.0.1}
+	fi
+	case $address in *:*) listen=TCP6-LISTEN; connect="TCP6:[$address]" ;; *) listen=TCP4-LISTEN; connect="TCP4:$address" ;; esac
+	$to timeout 300 socat -u "$listen:5001,reuseaddr" OPEN:/tmp/received,creat,trunc &
+	local receiver=$!
+	for n in $(seq 50); do
+		$to ss -Htln sport = :5001 2>/dev/null | grep -q . && break
+		sleep 0.1
+	done
+	$from timeout 300 socat -u OPEN:/tmp/sent "$connect:5001" || { kill $receiver; return 1; }
+	wait $receiver || return 1
+	[ "$(sha256sum </tmp/sent)" = "$(sha256sum </tmp/received)" ]
+}
+
+last_fault() {
+	cat "$SIDE/$1/last_fault"
+}
