@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0
+# The project's commands. Each is a script; this file only names them.
+
+.PHONY: all demo test lint fuzz setup clean help
+.DEFAULT_GOAL := all
+
+all: ## build build/side.ko
+	@scripts/build
+
+demo: ## boot the packaged kernel and carry traffic through the driver in ring 3
+	@scripts/demo
+
+test: ## host tests, then the selftests in the emulated machine
+	@scripts/test $(TESTS)
+
+lint: ## formatting, clippy, objtool, and the project's own rules
+	@scripts/lint
+
+fuzz: ## fuzz the pure layers (SECONDS=60)
+	@scripts/fuzz
+
+setup: ## make or repair the build root (the other commands do it when needed)
+	@scripts/setup
+
+clean: ## remove what was built; the build root stays
+	@rm -rf build target
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\): ## /  make \1\t/p' Makefile
