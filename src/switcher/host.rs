@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The state of the interrupted task and of Linux that an interrupt gate does not save.
+//!
+//! Everything here may be changed while Linux's IDT is live: an NMI that Linux handles meanwhile
+//! does not depend on it. What it does depend on (CR3, GS base, sp0, CR0.TS, IDT) is the assembly's.
+
+use super::context::{Machine, PerCpu, SIDE_IO_BITMAP_INVALID, SIDE_TSS_IO_BITMAP_BASE};
+use super::processor::{self, *};
+
+extern "C" {
+    fn side_switch_load_ds(selector: u16);
+    fn side_switch_load_es(selector: u16);
+    fn side_switch_load_fs(selector: u16);
+    fn side_switch_load_gs(selector: u16);
+}
+
+/// DR6 as Linux leaves it.
+const DR6_RESET: u64 = 0xffff_0ff0;
+
+/// What was there before ring 3, to be put back after it.
+pub(crate) struct HostState {
+    ds: u16,
+    es: u16,
+    fs: u16,
+    gs: u16,
+    ldt: u16,
+    io_bitmap: u16,
+    pkru: u32,
+    fs_base: u64,
+    dr7: u64,
+    cr4: u64,
+    efer: u64,
+    sysenter_cs: u64,
+    user_cet: u64,
+}
+
+fn io_bitmap_slot(cpu: &PerCpu) -> *mut u16 {
+    (cpu.places.tss_rw + SIDE_TSS_IO_BITMAP_BASE as u64) as *mut u16
+}
+
+fn dr7_of(cpu: &PerCpu) -> u64 {
+    // SAFETY: Linux's variable for what DR7 holds on this CPU.
+    unsafe { (cpu.places.dr7 as *const u64).read_volatile() }
+}
+
+impl HostState {
+    /// Saves the state and makes it what ring 3 may find. Interrupts are off.
+    #[inline(always)]
+    pub(crate) fn leave(machine: &Machine, cpu: &PerCpu) -> Self {
+        let has = &machine.processor;
+        // SAFETY: each instruction below exists where `has` says so, what it changes is saved first
+        // and nothing that runs before `restore` on this CPU depends on it (module documentation).
+        unsafe {
+            let cr4 = read_cr4();
+            let state = Self {
+                ds: processor::ds(),
+                es: processor::es(),
+                fs: processor::fs(),
+                gs: processor::gs(),
+                ldt: processor::ldt(),
+                io_bitmap: io_bitmap_slot(cpu).read(),
+                pkru: if has.protection_keys { rdpkru() } else { 0 },
+                fs_base: if has.fsgsbase { rdfsbase() } else { rdmsr(MSR_FS_BASE) },
+                dr7: dr7_of(cpu),
+                cr4,
+                efer: rdmsr(MSR_EFER),
+                sysenter_cs: if has.intel_sysenter { rdmsr(MSR_SYSENTER_CS) } else { 0 },
+                user_cet: if has.user_shadow_stack { rdmsr(MSR_U_CET) } else { 0 },
+            };
+            if state.ds != 0 {
+                side_switch_load_ds(0);
+            }
+            if state.es != 0 {
+                side_switch_load_es(0);
+            }
+            if state.fs != 0 {
+                side_switch_load_fs(0);
+            }
+            if has.fsgsbase {
+                wrfsbase(0);
+            } else {
+                wrmsr(MSR_FS_BASE, 0);
+            }
+            if state.ldt != 0 {
+                lldt(0);
+            }
+            if state.io_bitmap != SIDE_IO_BITMAP_INVALID as u16 {
+                io_bitmap_slot(cpu).write(SIDE_IO_BITMAP_INVALID as u16);
+            }
+            if state.dr7 != 0 {
+                write_dr7(0);
+            }
+            if cr4 & (CR4_PCE | CR4_TSD) != 0 {
+                write_cr4(cr4 & !(CR4_PCE | CR4_TSD));
+            }
+            if state.sysenter_cs != 0 {
+                wrmsr(MSR_SYSENTER_CS, 0);
+            }
+            if state.user_cet != 0 {
+                wrmsr(MSR_U_CET, 0);
+            }
+            if has.protection_keys && state.pkru != 0 {
+                wrpkru(0);
+            }
+            wrmsr(MSR_EFER, state.efer & !EFER_SCE);
+            state
+        }
+    }
+
+    /// Puts everything back; `exit_gs` is the GS selector that ring 3 left. Interrupts are off.
+    #[inline(always)]
+    pub(crate) fn restore(self, machine: &Machine, cpu: &PerCpu, exit_gs: u16) {
+        let has = &machine.processor;
+        // SAFETY: as in `leave`; the values are those that were there.
+        unsafe {
+            wrmsr(MSR_EFER, self.efer);
+            if has.protection_keys && rdpkru() != self.pkru {
+                wrpkru(self.pkru);
+            }
+            if self.user_cet != 0 {
+                wrmsr(MSR_U_CET, self.user_cet);
+            }
+            if self.sysenter_cs != 0 {
+                wrmsr(MSR_SYSENTER_CS, self.sysenter_cs);
+            }
+            if self.cr4 & (CR4_PCE | CR4_TSD) != 0 {
+                write_cr4(self.cr4);
+            }
+            if self.dr7 != 0 {
+                // What Linux wants by now: its NMI handler may have taken a breakpoint away.
+                write_dr7(dr7_of(cpu));
+            }
+            if self.io_bitmap != SIDE_IO_BITMAP_INVALID as u16 {
+                io_bitmap_slot(cpu).write(self.io_bitmap);
+            }
+            // The LDT before the selectors that may name it, and selectors before bases.
+            if self.ldt != 0 {
+                lldt(self.ldt);
+            }
+            if processor::ds() != self.ds {
+                side_switch_load_ds(self.ds);
+            }
+            if processor::es() != self.es {
+                side_switch_load_es(self.es);
+            }
+            if processor::fs() != self.fs {
+                side_switch_load_fs(self.fs);
+            }
+            if has.fsgsbase {
+                wrfsbase(self.fs_base);
+            } else {
+                wrmsr(MSR_FS_BASE, self.fs_base);
+            }
+            if exit_gs != self.gs {
+                // Linux's way to load the selector changes the base that is not active, which may
+                // be a guest's.
+                let base = rdmsr(MSR_KERNEL_GS_BASE);
+                side_switch_load_gs(self.gs);
+                wrmsr(MSR_KERNEL_GS_BASE, base);
+            }
+        }
+    }
+}
+
+/// What a #DB found, with DR6 as Linux wants it afterwards.
+pub(crate) fn take_dr6() -> u64 {
+    let value = read_dr6();
+    // SAFETY: the reset value; Linux keeps nothing in DR6 between its own handlers.
+    unsafe { write_dr6(DR6_RESET) };
+    value
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The only code of SIDE that crosses rings.
+ *
+ * Contract: everything between side_switch_text_start and side_switch_text_end, two pages, is
+ * mapped in every view at its kernel address, executable, for ring 0 only. Nothing else of the
+ * kernel's text is. So between the two loads of CR3 there is no return, no thunk, no indirect
+ * branch and no call out of these pages.
+ *
+ * Two invariants carry the whole:
+ *   own IDT live     =>  the stack pointer is on the exit stack, which both roots map
+ *   Linux's IDT live =>  Linux's CR3, GS base, sp0, and CR0.TS = 0
+ *
+ * Only what can happen with interrupts off and in ring 0 can hit a window of the switch: NMI, #MC,
+ * and in theory #DB. `window` handles them. All else there is a bug of ours and ends in a panic.
+ */
+#include <linux/linkage.h>
+#include <asm/alternative.h>
+#include <asm/asm.h>
+#include <asm/cpufeatures.h>
+#include <asm/extable_fixup_types.h>
+#include <asm/msr-index.h>
+#include <asm/nospec-branch.h>
+#include <asm/page_types.h>
+#include <asm/percpu.h>
+#include <asm/processor-flags.h>
+#include <asm/segment.h>
+#include <asm/smap.h>
+#include <asm/unwind_hints.h>
+#include "offsets.h"
+
+#define NMI_VECTOR_NR	2
+#define DB_VECTOR_NR	1
+#define DF_VECTOR_NR	8
+#define MC_VECTOR_NR	18
+#define DR6_RESET	0xffff0ff0
+
+/* GS base := %rax. Clobbers %rcx and %rdx. */
+.macro WRITE_GS_BASE
+	ALTERNATIVE "jmp .Lmsr_\@", "", X86_FEATURE_FSGSBASE
+	wrgsbase %rax
+	jmp	.Ldone_\@
+.Lmsr_\@:
+	movl	$MSR_GS_BASE, %ecx
+	movq	%rax, %rdx
+	shrq	$32, %rdx
+	wrmsr
+.Ldone_\@:
+.endm
+
+/* %rax := GS base. Clobbers %rcx and %rdx. */
+.macro READ_GS_BASE
+	ALTERNATIVE "jmp .Lmsr_\@", "", X86_FEATURE_FSGSBASE
+	rdgsbase %rax
+	jmp	.Ldone_\@
+.Lmsr_\@:
+	movl	$MSR_GS_BASE, %ecx
+	rdmsr
+	shlq	$32, %rdx
+	orq	%rdx, %rax
+.Ldone_\@:
+.endm
+
+/* SPEC_CTRL := value, where Linux writes it at each entry and exit. Clobbers rax, rcx, rdx. */
+.macro WRITE_SPEC_CTRL value:req
+	ALTERNATIVE "jmp .Ldone_\@", "", X86_FEATURE_KERNEL_IBRS
+	movl	$MSR_IA32_SPEC_CTRL, %ecx
+	movq	\value, %rax
+	movq	%rax, %rdx
+	shrq	$32, %rdx
+	wrmsr
+.Ldone_\@:
+.endm
+
+.macro PUSH_REGISTERS
+	pushq	%rdi
+	pushq	%rsi
+	pushq	%rdx
+	pushq	%rcx
+	pushq	%rax
+	pushq	%r8
+	pushq	%r9
+	pushq	%r10
+	pushq	%r11
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+.endm
+
+/* No value of ring 3 stays in a register, where speculation could use it. */
+.macro CLEAR_REGISTERS
+	xorl	%esi, %esi
+	xorl	%edx, %edx
+	xorl	%ecx, %ecx
+	xorl	%r8d, %r8d
+	xorl	%r9d, %r9d
+	xorl	%r10d, %r10d
+	xorl	%r11d, %r11d
+	xorl	%ebx, %ebx
+	xorl	%ebp, %ebp
+	xorl	%r12d, %r12d
+	xorl	%r13d, %r13d
+	xorl	%r14d, %r14d
+	xorl	%r15d, %r15d
+.endm
+
+/* %rdi is the context, on any stack: put Linux's world in place. Clobbers rax, rcx, rdx. */
+.macro LOAD_LINUX
+	movq	SIDE_HOST_CR3(%rdi), %rax
+	movq	%rax, %cr3
+	/* From here all of the kernel is mapped. */
+	WRITE_SPEC_CTRL SIDE_HOST_SPEC_CTRL(%rdi)
+	movq	SIDE_HOST_CR0(%rdi), %rax
+	movq	%rax, %cr0
+	movq	SIDE_HOST_GS_BASE(%rdi), %rax
+	WRITE_GS_BASE
+	movq	SIDE_TSS(%rdi), %rax
+	movq	SIDE_HOST_SP0(%rdi), %rcx
+	movq	%rcx, SIDE_TSS_SP0(%rax)
+	lidt	SIDE_HOST_IDT(%rdi)
+.endm
+
+	.section .noinstr.text, "ax"
+	.balign	PAGE_SIZE
+SYM_CODE_START_NOALIGN(side_switch_text_start)
+	/*
+	 * The vector stubs: 256 of 16 bytes, which is the first page. Each leaves the error code (or 0)
+	 * and the vector on the stack above the CPU's frame.
+	 */
+vector = 0
+.rept 256
+	.balign	16, 0xcc
+	UNWIND_HINT_IRET_REGS
+	endbr64
+	.if vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30
+	.else
+	pushq	$0
+	.endif
+	UNWIND_HINT_IRET_REGS offset=8
+	.byte	0x6a, vector		/* push, sign-extended: the common part takes the low byte */
+	.if vector == DF_VECTOR_NR
+	jmp	double_fault
+	.else
+	jmp	common
+	.endif
+vector = vector + 1
+.endr
+	.balign	16, 0xcc
+SYM_CODE_END(side_switch_text_start)
+
+/*
+ * side_switch_enter(context): interrupts are off; the frame for ring 3 lies below the context,
+ * selectors, flags and RIP already as they must be. Returns after the exit, interrupts still off,
+ * with the frame as ring 3 left it in the same place.
+ */
+SYM_CODE_START_NOALIGN(side_switch_enter)
+	UNWIND_HINT_FUNC
+	ANNOTATE_NOENDBR
+	pushq	%rbp
+	pushq	%rbx
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	movq	%rsp, SIDE_HOST_RSP(%rdi)
+	/* Linux's stack rests; the stack is now the exit stack. */
+	leaq	-SIDE_FRAME_SIZE(%rdi), %rsp
+	UNWIND_HINT_UNDEFINED
+	lidt	SIDE_OWN_IDT(%rdi)
+	movq	SIDE_TSS(%rdi), %rax
+	movq	%rdi, SIDE_TSS_SP0(%rax)
+	/* A null selector cannot fault; the base comes after it, since the load may clear the base. */
+	xorl	%eax, %eax
+	movl	%eax, %gs
+	movq	SIDE_VIEW_GS_BASE(%rdi), %rax
+	WRITE_GS_BASE
+	movq	SIDE_VIEW_CR0(%rdi), %rax
+	movq	%rax, %cr0
+	WRITE_SPEC_CTRL SIDE_VIEW_SPEC_CTRL(%rdi)
+	movq	SIDE_VIEW_CR3(%rdi), %rax
+	movq	%rax, %cr3
+	/* The kernel is gone but for these two pages and the exit stack. */
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	popq	%r11
+	popq	%r10
+	popq	%r9
+	popq	%r8
+	popq	%rax
+	popq	%rcx
+	popq	%rdx
+	popq	%rsi
+	popq	%rdi
+	/* %rdi was the context; it is ring 3's from here. */
+	addq	$16, %rsp
+	UNWIND_HINT_IRET_REGS
+	ALTERNATIVE "", "verw verw_operand(%rip)", X86_FEATURE_CLEAR_CPU_BUF
+	iretq
+	int3
+SYM_CODE_END(side_switch_enter)
+
+/* Every vector but #DF. On the stack: vector, error code, the CPU's frame. */
+SYM_CODE_START_LOCAL_NOALIGN(common)
+	UNWIND_HINT_IRET_REGS offset=16
+	ANNOTATE_NOENDBR
+	cld
+	ASM_CLAC
+	testb	$3, (SIDE_FRAME_CS - SIDE_FRAME_VECTOR)(%rsp)
+	jz	window
+
+	/* From ring 3, so on an empty exit stack: the frame ends at the context. */
+	PUSH_REGISTERS
+	UNWIND_HINT_UNDEFINED
+	CLEAR_REGISTERS
+	leaq	SIDE_FRAME_SIZE(%rsp), %rdi
+	movq	%cr2, %rax
+	movq	%rax, SIDE_CR2(%rdi)
+	movl	%gs, %eax
+	movq	%rax, SIDE_EXIT_GS(%rdi)
+	movzbl	SIDE_FRAME_VECTOR(%rsp), %ebx
+	movq	%rbx, SIDE_FRAME_VECTOR(%rsp)
+	LOAD_LINUX
+	movq	SIDE_HOST_RSP(%rdi), %rsp
+	/* Linux's stack and Linux's world. */
+	UNWIND_HINT sp_reg=ORC_REG_SP sp_offset=56 type=UNWIND_HINT_TYPE_CALL
+	/* No RET has run yet since ring 3: what Linux's own entry does for the return predictors. */
+	CALL_UNTRAIN_RET
+	ALTERNATIVE_2 "", "call side_switch_ibpb", X86_FEATURE_ENTRY_IBPB, \
+		__stringify(RESET_CALL_DEPTH), X86_FEATURE_CALL_DEPTH
+	/*
+	 * NMI and #MC are Linux's, on its own IST stacks. No IRET has happened, so an NMI still
+	 * blocks further ones, and a kernel-mode frame is what Linux must see.
+	 */
+	cmpl	$NMI_VECTOR_NR, %ebx
+	je	.Lnmi
+	cmpl	$MC_VECTOR_NR, %ebx
+	je	.Lmachine_check
+.Lout:
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbx
+	popq	%rbp
+	RET
+.Lnmi:
+	int	$NMI_VECTOR_NR
+	jmp	.Lout
+.Lmachine_check:
+	int	$MC_VECTOR_NR
+.Lmachine_check_return:
+	jmp	.Lout
+.Lmemory_error:
+	ANNOTATE_NOENDBR
+	/* Linux found that the access which failed was the domain's. %rdi survives the fixup. */
+	movq	$1, SIDE_MEMORY_ERROR(%rdi)
+	jmp	.Lout
+	_ASM_EXTABLE_TYPE(.Lmachine_check_return, .Lmemory_error, EX_TYPE_FAULT_MCE_SAFE)
+SYM_CODE_END(common)
+
+/*
+ * Ring 0 was interrupted inside a window of the switch. The state may be any mixture of Linux's and
+ * the view's: keep what is, load Linux's, let Linux handle the event, put back what was. Own IDT
+ * comes back first; the IRET inside Linux's handler lets the next NMI in, which then finds either
+ * Linux's whole world or an own window that it handles in the same way, deeper in the exit stack.
+ */
+SYM_CODE_START_LOCAL_NOALIGN(window)
+	UNWIND_HINT_IRET_REGS offset=16
+	ANNOTATE_NOENDBR
+	pushq	%rax
+	pushq	%rcx
+	pushq	%rdx
+	pushq	%rbx
+	pushq	%rdi
+	UNWIND_HINT_UNDEFINED
+	movzbl	40(%rsp), %ebx
+	cmpl	$DB_VECTOR_NR, %ebx
+	je	.Ldebug
+	cmpl	$NMI_VECTOR_NR, %ebx
+	je	.Lwindow_forward
+	cmpl	$MC_VECTOR_NR, %ebx
+	jne	.Lbad_window
+.Lwindow_forward:
+	/* The context ends where the exit stack's page ends. */
+	movq	%rsp, %rdi
+	orq	$(PAGE_SIZE - 1), %rdi
+	subq	$(SIDE_CONTEXT_SIZE - 1), %rdi
+	movq	%cr3, %rax
+	pushq	%rax
+	movq	%cr0, %rax
+	pushq	%rax
+	READ_GS_BASE
+	pushq	%rax
+	xorl	%eax, %eax
+	ALTERNATIVE "jmp .Lspec_read", "", X86_FEATURE_KERNEL_IBRS
+	movl	$MSR_IA32_SPEC_CTRL, %ecx
+	rdmsr
+	shlq	$32, %rdx
+	orq	%rdx, %rax
+.Lspec_read:
+	pushq	%rax
+	movq	SIDE_HOST_CR3(%rdi), %rax
+	movq	%rax, %cr3
+	movq	SIDE_TSS(%rdi), %rax
+	pushq	SIDE_TSS_SP0(%rax)
+	LOAD_LINUX
+	cmpl	$MC_VECTOR_NR, %ebx
+	je	.Lwindow_machine_check
+	int	$NMI_VECTOR_NR
+	jmp	.Lwindow_back
+.Lwindow_machine_check:
+	int	$MC_VECTOR_NR
+.Lwindow_back:
+	lidt	SIDE_OWN_IDT(%rdi)
+	movq	SIDE_TSS(%rdi), %rax
+	popq	SIDE_TSS_SP0(%rax)
+	popq	%rax
+	ALTERNATIVE "jmp .Lspec_written", "", X86_FEATURE_KERNEL_IBRS
+	movl	$MSR_IA32_SPEC_CTRL, %ecx
+	movq	%rax, %rdx
+	shrq	$32, %rdx
+	wrmsr
+.Lspec_written:
+	popq	%rax
+	WRITE_GS_BASE
+	popq	%rax
+	movq	%rax, %cr0
+	popq	%rax
+	movq	%rax, %cr3
+.Lwindow_out:
+	popq	%rdi
+	popq	%rbx
+	popq	%rdx
+	popq	%rcx
+	popq	%rax
+	addq	$16, %rsp
+	UNWIND_HINT_IRET_REGS
+	iretq
+	int3
+.Ldebug:
+	/* DR7 is 0 and TF is clear in every window, so nothing can ask for this; it is dropped. */
+	UNWIND_HINT_UNDEFINED
+	movl	$DR6_RESET, %eax
+	movq	%rax, %db6
+	jmp	.Lwindow_out
+.Lbad_window:
+	popq	%rdi
+	popq	%rbx
+	popq	%rdx
+	popq	%rcx
+	popq	%rax
+	PUSH_REGISTERS
+	movq	%rsp, %rsi
+	movq	%rsp, %rdi
+	orq	$(PAGE_SIZE - 1), %rdi
+	subq	$(SIDE_CONTEXT_SIZE - 1), %rdi
+	jmp	fatal
+SYM_CODE_END(window)
+
+/* #DF, on its own stack, whose topmost word leads to the context. */
+SYM_CODE_START_LOCAL_NOALIGN(double_fault)
+	UNWIND_HINT_UNDEFINED
+	ANNOTATE_NOENDBR
+	cld
+	ASM_CLAC
+	PUSH_REGISTERS
+	movq	%rsp, %rsi
+	movq	SIDE_FRAME_SIZE(%rsp), %rdi
+	jmp	fatal
+SYM_CODE_END(double_fault)
+
+/* %rdi the context, %rsi the frame. The report runs on Linux's stack, which rests at host_rsp. */
+SYM_CODE_START_LOCAL_NOALIGN(fatal)
+	UNWIND_HINT_UNDEFINED
+	ANNOTATE_NOENDBR
+	movq	%cr2, %rax
+	movq	%rax, SIDE_CR2(%rdi)
+	LOAD_LINUX
+	movq	SIDE_HOST_RSP(%rdi), %rsp
+	andq	$-16, %rsp
+	UNWIND_HINT_END_OF_STACK
+	call	side_switch_fatal
+	ud2
+SYM_CODE_END(fatal)
+
+/* Indirect branch prediction barrier; the kernel's own write_ibpb is not for modules. */
+SYM_CODE_START_LOCAL_NOALIGN(side_switch_ibpb)
+	UNWIND_HINT_FUNC
+	ANNOTATE_NOENDBR
+	movl	$MSR_IA32_PRED_CMD, %ecx
+	movl	$PRED_CMD_IBPB, %eax
+	xorl	%edx, %edx
+	wrmsr
+	ANNOTATE_UNRET_SAFE
+	ret
+	int3
+SYM_CODE_END(side_switch_ibpb)
+
+	.balign	8, 0xcc
+SYM_DATA_LOCAL(verw_operand, .word __KERNEL_DS)
+	.balign	PAGE_SIZE, 0xcc
+	.globl	side_switch_text_end
+side_switch_text_end:
+
+	.text
+/*
+ * side_switch_hand_on(handler): run Linux's handler of an interrupt as if it had come here. The
+ * frame says that interrupts were on, as they were in ring 3: with the flag clear Linux's entry
+ * code would leave the timer unarmed. Returns with interrupts on.
+ */
+SYM_FUNC_START(side_switch_hand_on)
+	pushq	%rbp
+	movq	%rsp, %rbp
+	andq	$-16, %rsp
+	pushq	$__KERNEL_DS
+	pushq	%rbp
+	pushfq
+	orq	$X86_EFLAGS_IF, (%rsp)
+	pushq	$__KERNEL_CS
+	CALL_NOSPEC rdi
+	/* The handler's IRET has taken the frame away. */
+	movq	%rbp, %rsp
+	popq	%rbp
+	RET
+SYM_FUNC_END(side_switch_hand_on)
+
+	.section .note.GNU-stack, "", @progbits
