@@ -8,6 +8,7 @@
 
 pub(crate) mod contract;
 pub(crate) mod handlers;
+pub(crate) mod packet;
 pub(crate) mod policy;
 pub(crate) mod ring3;
 pub(crate) mod table;

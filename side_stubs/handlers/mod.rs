@@ -5,12 +5,18 @@
 //! (`State`), and what the proxies call when the kernel calls the driver.
 
 pub(crate) mod dma;
+pub(crate) mod ethtool;
 pub(crate) mod irq;
 pub(crate) mod lock;
+pub(crate) mod napi;
 pub(crate) mod net;
+pub(crate) mod net_imports;
+pub(crate) mod net_ops;
 pub(crate) mod pci;
 pub(crate) mod pm;
 pub(crate) mod ptp;
+pub(crate) mod receive;
 pub(crate) mod skb;
 pub(crate) mod timer;
+pub(crate) mod transmit;
 pub(crate) mod work;

@@ -1,12 +1,728 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Handlers.
+//! Network devices: the driver's shadow of a `net_device` and the real one that SIDE owns.
+//!
+//! The shadow is one block of the domain's memory: the structure, the private area that the driver
+//! asked for, its transmit queues, its address bytes and the nodes of its address lists. Fields
+//! cross by rule. What the kernel changes (state, flags, features, MTU, address) is written into
+//! the shadow before each callback, if it changed since the last time; what the driver sets is read
+//! when it registers the device and when an operation that changes it returns. Of the words that
+//! the driver writes at any time only each queue's stop bit crosses.
 
-/// What a domain holds of this kind.
-pub(crate) struct State;
+use crate::call::Violation;
+use crate::domain::Domain;
+use crate::objects::Table;
+use crate::run::{self, Context};
+use crate::side_stubs::handlers::napi::Napi;
+use crate::sys::lock::BhLock;
+use crate::sys::net::{self, RealDevice, STATS_WORDS};
+use crate::sys::net_layout::*;
+use crate::sys::{access::Fault, cpu};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+/// Addresses of one list that a driver is shown; beyond that it is told to take all.
+const LIST_MAX: u64 = 512;
+/// Size in bytes of the storage behind `dev_addr`, as MAX_ADDR_LEN.
+pub(crate) const ADDRESS_MAX: u64 = 32;
+/// How long an import waits for a lock of the kernel's, in ms.
+const LOCK_TIMEOUT_MS: u32 = 60_000;
+/// `IFF_PROMISC` and `IFF_ALLMULTI` of include/uapi/linux/if.h.
+const IFF_PROMISC: u32 = 0x100;
+const IFF_ALLMULTI: u32 = 0x200;
+/// How far the shadow's queue limit is kept ahead of what was queued, and after how many bytes it
+/// is moved on. So the driver itself never stops a queue for it.
+const LIMIT_AHEAD: u32 = 0x7000_0000;
+const LIMIT_STEP: u32 = 0x0400_0000;
+
+/// Bytes and packets that a driver has finished and the stack has not been told of.
+#[derive(Clone, Copy, Default)]
+struct Finished {
+    packets: u32,
+    bytes: u32,
+}
+
+/// The last values that were written into the shadow.
+#[derive(Clone, Copy)]
+struct Shown {
+    state: u64,
+    flags: u32,
+    features: u64,
+    mtu: u32,
+    address: [u8; 6],
+}
+
+/// One network device of a driver.
+pub(crate) struct NetDevice {
+    pub(crate) domain: Arc<Domain>,
+    /// Where the shadow begins: the driver's `struct net_device *`.
+    pub(crate) handle: u64,
+    pub(crate) real: RealDevice,
+    pub(crate) tx_queues: u32,
+    pub(crate) rx_queues: u32,
+    /// Where the shadow's transmit queues begin.
+    queues: u64,
+    /// Where the bytes of `dev_addr` are.
+    address: u64,
+    /// Where the nodes of the two address lists begin, made at their first use.
+    lists: AtomicU64,
+    shown: BhLock<Shown>,
+    finished: BhLock<KVec<Finished>>,
+    /// Whether the driver uses byte queue limits, so that the stack's are fed for it.
+    limits: bool,
+    since_limit: AtomicU32,
+    /// The features that the device was registered with: none is added later.
+    offered: AtomicU64,
+    pub(crate) registered: AtomicBool,
+    /// The task that holds `net_device.lock` for the driver, or 0.
+    lock_holder: AtomicU64,
+    /// The driver's operations: the words of its tables, read at registration.
+    pub(crate) ndo: KVec<AtomicU64>,
+    pub(crate) ethtool: KVec<AtomicU64>,
+    /// What the last call told, for when the driver cannot be asked.
+    pub(crate) last_stats: BhLock<[u64; STATS_WORDS]>,
+    /// What the driver last said of the length of its register dump.
+    pub(crate) regs_len: AtomicI32,
+    /// What it last said of the number of strings of each set.
+    pub(crate) set_counts: [AtomicI32; 32],
+    /// Packets that SIDE itself had to drop.
+    pub(crate) dropped: AtomicU64,
+}
+
+/// The network devices and NAPI instances of a domain.
+pub(crate) struct State {
+    pub(crate) devices: Table<NetDevice>,
+    pub(crate) napis: Table<Napi>,
+    /// The task that holds RTNL for the driver, or 0.
+    rtnl_holder: AtomicU64,
+}
 
 impl State {
     pub(crate) fn new() -> Self {
-        State
+        State {
+            devices: Table::new(),
+            napis: Table::new(),
+            rtnl_holder: AtomicU64::new(0),
+        }
     }
+
+    /// The device whose shadow begins at `handle`.
+    pub(crate) fn device(&self, handle: u64) -> Result<Arc<NetDevice>, Violation> {
+        self.devices
+            .get(handle)
+            .ok_or(Violation::new("not-a-net-device", handle))
+    }
+
+    /// The device whose embedded `struct device` is at `handle`.
+    pub(crate) fn by_device(&self, handle: u64) -> Option<Arc<NetDevice>> {
+        self.devices.get(handle.checked_sub(DEVICE_DEV)?)
+    }
+
+    /// The device whose `lock` field is at `address`: the mutex there is the kernel's.
+    pub(crate) fn lock_of(&self, address: u64) -> Option<Arc<NetDevice>> {
+        self.devices.get(address.checked_sub(DEVICE_LOCK)?)
+    }
+
+    /// The device and the number of the transmit queue whose shadow is at `address`; `offset` is
+    /// the place in the queue that is meant.
+    pub(crate) fn queue(&self, address: u64, offset: u64) -> Option<(Arc<NetDevice>, u32)> {
+        let address = address.checked_sub(offset)?;
+        let mut at = None;
+        while let Some((handle, device)) = self.devices.after(at) {
+            at = Some(handle);
+            if let Some(n) = device.queue_at(address) {
+                return Some((device, n));
+            }
+        }
+        None
+    }
+
+    /// Takes RTNL for the driver, waiting in a way that ends with the domain.
+    pub(crate) fn rtnl_lock(&self, domain: &Arc<Domain>) -> Result<(), Violation> {
+        let me = net::current();
+        if self.rtnl_holder.load(Ordering::Acquire) == me {
+            return Err(Violation::new("rtnl-held", 0));
+        }
+        wait_for(domain, "rtnl-timeout", net::rtnl_trylock)?;
+        self.rtnl_holder.store(me, Ordering::Release);
+        Ok(())
+    }
+
+    /// As [`State::rtnl_lock`] without waiting.
+    pub(crate) fn rtnl_trylock(&self) -> bool {
+        if !net::rtnl_trylock() {
+            return false;
+        }
+        self.rtnl_holder.store(net::current(), Ordering::Release);
+        true
+    }
+
+    /// Gives RTNL back, which the driver must hold.
+    pub(crate) fn rtnl_unlock(&self) -> Result<(), Violation> {
+        if self.rtnl_holder.load(Ordering::Acquire) != net::current() {
+            return Err(Violation::new("rtnl-not-held", 0));
+        }
+        self.rtnl_holder.store(0, Ordering::Release);
+        net::rtnl_unlock();
+        Ok(())
+    }
+
+    /// Whether the running task holds RTNL for the driver.
+    pub(crate) fn need_rtnl(&self) -> Result<(), Violation> {
+        if self.rtnl_holder.load(Ordering::Acquire) != net::current() {
+            return Err(Violation::new("rtnl-not-held", 0));
+        }
+        Ok(())
+    }
+
+    /// What each upcall is followed by: queues that the driver stopped or started in its own
+    /// memory are stopped or woken.
+    pub(crate) fn after_upcall(&self) {
+        let mut at = None;
+        while let Some((handle, device)) = self.devices.after(at) {
+            at = Some(handle);
+            device.sync_queues();
+        }
+    }
+
+    /// Gives back what an upcall that will not return holds. By the task that ran it, or at the
+    /// release by any other: the kernel's mutexes allow that.
+    pub(crate) fn drop_locks(&self) {
+        let mut at = None;
+        while let Some((handle, device)) = self.devices.after(at) {
+            at = Some(handle);
+            if device.lock_holder.swap(0, Ordering::AcqRel) != 0 {
+                device.real.unlock();
+            }
+        }
+        if self.rtnl_holder.swap(0, Ordering::AcqRel) != 0 {
+            net::rtnl_unlock();
+        }
+    }
+
+    /// Gives everything back: after death, or after the driver's exit function. Process context.
+    pub(crate) fn release(&self, domain: &Arc<Domain>) {
+        self.drop_locks();
+        let mut at = None;
+        while let Some((handle, device)) = self.devices.after(at) {
+            at = Some(handle);
+            device.unregister_now();
+        }
+        while let Some((_, napi)) = self.napis.pop() {
+            napi.remove();
+        }
+        net::synchronize();
+        domain.skb.release(domain);
+        while let Some((_, device)) = self.devices.pop() {
+            drop(device);
+        }
+    }
+}
+
+/// Waits until `attempt` succeeds, the domain dies, or time is up.
+pub(crate) fn wait_for(
+    domain: &Arc<Domain>,
+    rule: &'static str,
+    mut attempt: impl FnMut() -> bool,
+) -> Result<(), Violation> {
+    let mut waited = 0;
+    while !attempt() {
+        if domain.is_dead() {
+            return Err(Violation::new("domain-dead", 0));
+        }
+        if waited > LOCK_TIMEOUT_MS {
+            return Err(Violation::new(rule, u64::from(waited)));
+        }
+        cpu::sleep_ms(1);
+        waited += 1;
+    }
+    Ok(())
+}
+
+fn align(value: u64, to: u64) -> u64 {
+    value.div_ceil(to) * to
+}
+
+impl NetDevice {
+    /// Makes a device with `private` bytes for the driver.
+    pub(crate) fn new(
+        domain: &Arc<Domain>,
+        private: u64,
+        tx_queues: u32,
+        rx_queues: u32,
+    ) -> Result<Arc<NetDevice>> {
+        let real = RealDevice::new(tx_queues, rx_queues)?;
+        let queues = align(DEVICE_PRIV + private, 64);
+        let address = queues + u64::from(tx_queues) * QUEUE_SIZE;
+        let handle = domain.memory.alloc_virtual(address + ADDRESS_MAX)?;
+        let mut finished = KVec::new();
+        for _ in 0..tx_queues {
+            finished.push(Finished::default(), GFP_KERNEL)?;
+        }
+        let shown = Shown {
+            state: real.state(),
+            flags: real.flags(),
+            features: real.features(),
+            mtu: real.mtu(),
+            address: real.address(),
+        };
+        let limits = crate::side_stubs::table::find(b"dql_completed")
+            .is_some_and(|index| domain.imported[index].load(Ordering::Relaxed));
+        let device = Arc::new(
+            NetDevice {
+                domain: domain.clone(),
+                handle,
+                real,
+                tx_queues,
+                rx_queues,
+                queues: handle + queues,
+                address: handle + address,
+                lists: AtomicU64::new(0),
+                shown: BhLock::new(shown),
+                finished: BhLock::new(finished),
+                limits,
+                since_limit: AtomicU32::new(0),
+                offered: AtomicU64::new(0),
+                registered: AtomicBool::new(false),
+                lock_holder: AtomicU64::new(0),
+                ndo: words(NDO_WORDS)?,
+                ethtool: words(ETHTOOL_WORDS)?,
+                last_stats: BhLock::new([0; STATS_WORDS]),
+                regs_len: AtomicI32::new(0),
+                set_counts: [const { AtomicI32::new(0) }; 32],
+                dropped: AtomicU64::new(0),
+            },
+            GFP_KERNEL,
+        )?;
+        device.real.set_owner(&device);
+        device.fill_shadow(private).map_err(|_| EFAULT)?;
+        domain.net.devices.insert(handle, device.clone())?;
+        Ok(device)
+    }
+
+    /// Writes the shadow of a fresh device: what the kernel set and a driver may read.
+    fn fill_shadow(&self, private: u64) -> Result<(), Fault> {
+        let memory = &self.domain.memory;
+        let at = |offset: u64| self.handle + offset;
+        macro_rules! copy {
+            ($($field:ident: $size:literal),* $(,)?) => { $(
+                memory.write_bytes(at($field), &self.real.field::<$size>($field))?;
+            )* };
+        }
+        copy!(
+            DEVICE_STATE: 8,
+            DEVICE_FLAGS: 4,
+            DEVICE_FEATURES: 8,
+            DEVICE_MTU: 4,
+            DEVICE_MIN_MTU: 4,
+            DEVICE_MAX_MTU: 4,
+            DEVICE_ADDR_LEN: 1,
+            DEVICE_HARD_HEADER_LEN: 2,
+            DEVICE_TYPE: 2,
+            DEVICE_BROADCAST: 32,
+            DEVICE_NUM_TX: 4,
+            DEVICE_REAL_NUM_TX: 4,
+            DEVICE_NUM_RX: 4,
+            DEVICE_REAL_NUM_RX: 4,
+            DEVICE_TX_QUEUE_LEN: 4,
+            DEVICE_GSO_MAX_SIZE: 4,
+            DEVICE_GSO_MAX_SEGS: 2,
+            DEVICE_WATCHDOG_TIMEO: 4,
+            DEVICE_REG_STATE: 1,
+            DEVICE_NAME: 16,
+        );
+        memory.write(at(DEVICE_PRIV_FLAGS), self.real.priv_flags())?;
+        memory.write(at(DEVICE_PRIV_LEN), private as u32)?;
+        memory.write(at(DEVICE_TX), self.queues)?;
+        memory.write(at(DEVICE_DEV_ADDR), self.address)?;
+        for list in [DEVICE_UC, DEVICE_MC, DEVICE_DEV_ADDRS, DEVICE_NAPI_LIST] {
+            memory.write(at(list), [at(list), at(list)])?;
+        }
+        for n in 0..self.tx_queues {
+            let queue = self.queue_address(n);
+            memory.write(queue + QUEUE_DEV, self.handle)?;
+            memory.write(queue + QUEUE_STATE, 0u64)?;
+            memory.write(queue + QUEUE_DQL + DQL_ADJ_LIMIT, LIMIT_AHEAD)?;
+        }
+        Ok(())
+    }
+
+    /// The interface's name, as the kernel has it.
+    pub(crate) fn name(&self) -> [u8; 16] {
+        self.real.field(DEVICE_NAME)
+    }
+
+    /// Calls `f` with the interface's name.
+    pub(crate) fn with_name<R>(&self, f: impl FnOnce(&str) -> R) -> R {
+        let name = self.name();
+        let len = name
+            .iter()
+            .position(|byte| *byte == 0)
+            .unwrap_or(name.len());
+        f(core::str::from_utf8(&name[..len]).unwrap_or("?"))
+    }
+
+    /// Where the shadow of queue `n` is.
+    pub(crate) fn queue_address(&self, n: u32) -> u64 {
+        self.queues + u64::from(n) * QUEUE_SIZE
+    }
+
+    /// The number of the queue whose shadow begins at `address`.
+    fn queue_at(&self, address: u64) -> Option<u32> {
+        let offset = address.checked_sub(self.queues)?;
+        let n = offset / QUEUE_SIZE;
+        (offset % QUEUE_SIZE == 0 && n < u64::from(self.tx_queues)).then_some(n as u32)
+    }
+
+    /// Shows the driver what the kernel has changed since the last time.
+    pub(crate) fn sync_in(&self) {
+        let now = Shown {
+            state: self.real.state(),
+            flags: self.real.flags(),
+            features: self.real.features(),
+            mtu: self.real.mtu(),
+            address: self.real.address(),
+        };
+        let mut shown = self.shown.lock();
+        let memory = &self.domain.memory;
+        // The shadow is mapped for as long as the domain lives, so the writes succeed.
+        if now.state != shown.state {
+            let _ = memory.write(self.handle + DEVICE_STATE, now.state);
+        }
+        if now.flags != shown.flags {
+            let _ = memory.write(self.handle + DEVICE_FLAGS, now.flags);
+        }
+        if now.features != shown.features {
+            let _ = memory.write(self.handle + DEVICE_FEATURES, now.features);
+        }
+        if now.mtu != shown.mtu {
+            let _ = memory.write(self.handle + DEVICE_MTU, now.mtu);
+        }
+        if now.address != shown.address {
+            let _ = memory.write(self.address, now.address);
+        }
+        *shown = now;
+    }
+
+    /// As [`NetDevice::sync_in`] for the state word alone, after an import that changed it.
+    pub(crate) fn sync_state(&self) {
+        let state = self.real.state();
+        let mut shown = self.shown.lock();
+        if state != shown.state {
+            let _ = self.domain.memory.write(self.handle + DEVICE_STATE, state);
+            shown.state = state;
+        }
+    }
+
+    /// Notes what the driver itself has put into its shadow, so that it is not written again.
+    pub(crate) fn note_shown(&self, features: Option<u64>, mtu: Option<u32>) {
+        let mut shown = self.shown.lock();
+        if let Some(features) = features {
+            shown.features = features;
+        }
+        if let Some(mtu) = mtu {
+            shown.mtu = mtu;
+        }
+    }
+
+    /// Writes the real value of features and MTU into the shadow, whatever is there.
+    pub(crate) fn show_again(&self) {
+        let (features, mtu) = (self.real.features(), self.real.mtu());
+        let memory = &self.domain.memory;
+        let _ = memory.write(self.handle + DEVICE_FEATURES, features);
+        let _ = memory.write(self.handle + DEVICE_MTU, mtu);
+        self.note_shown(Some(features), Some(mtu));
+    }
+
+    /// Notes the features that the device may ever have.
+    pub(crate) fn offer(&self, features: u64) {
+        self.offered.store(features, Ordering::Relaxed);
+    }
+
+    /// The features that the device may ever have: those it was registered with, and those of the
+    /// stack's own.
+    pub(crate) fn offered(&self) -> u64 {
+        self.offered.load(Ordering::Relaxed) | self.real.hw_features()
+    }
+
+    /// Brings the stop bit of queue `n` over from the shadow. The bit may be cleared by another
+    /// upcall at any time: after a stop the shadow is read again.
+    pub(crate) fn sync_queue(&self, n: u32) {
+        let place = self.queue_address(n) + QUEUE_STATE;
+        let stopped = |device: &Self| {
+            device
+                .domain
+                .memory
+                .read::<u64>(place)
+                .is_ok_and(|state| state & DRV_XOFF != 0)
+        };
+        if stopped(self) {
+            if !self.real.queue_stopped(n) {
+                self.real.stop_queue(n);
+                net::barrier();
+                if !stopped(self) {
+                    self.real.wake_queue(n);
+                }
+            }
+        } else if self.real.queue_stopped(n) {
+            self.real.wake_queue(n);
+        }
+    }
+
+    /// As [`NetDevice::sync_queue`] for all queues.
+    pub(crate) fn sync_queues(&self) {
+        if self.domain.is_dead() || !self.registered.load(Ordering::Relaxed) {
+            return;
+        }
+        for n in 0..self.tx_queues {
+            self.sync_queue(n);
+        }
+    }
+
+    /// Clears the stop bit of queue `n` in the shadow, for imports that wake it.
+    pub(crate) fn clear_stop(&self, n: u32) {
+        let place = self.queue_address(n) + QUEUE_STATE;
+        if let Ok(state) = self.domain.memory.read::<u64>(place) {
+            let _ = self.domain.memory.write(place, state & !DRV_XOFF);
+        }
+    }
+
+    /// Sets the stop bit of queue `n` in the shadow.
+    pub(crate) fn set_stop(&self, n: u32) {
+        let place = self.queue_address(n) + QUEUE_STATE;
+        if let Ok(state) = self.domain.memory.read::<u64>(place) {
+            let _ = self.domain.memory.write(place, state | DRV_XOFF);
+        }
+    }
+
+    /// Byte queue limits: a packet goes to the driver. Under the queue's transmit lock.
+    pub(crate) fn sent(&self, n: u32, bytes: u32, more: bool) {
+        if !self.limits {
+            return;
+        }
+        self.real.sent(n, bytes, more);
+        // Keeps the driver's own count from ever reaching its limit.
+        let since = self.since_limit.fetch_add(bytes, Ordering::Relaxed);
+        if since > LIMIT_STEP {
+            self.since_limit.store(0, Ordering::Relaxed);
+            for n in 0..self.tx_queues {
+                self.raise_limit(n);
+            }
+        }
+    }
+
+    fn raise_limit(&self, n: u32) {
+        let dql = self.queue_address(n) + QUEUE_DQL;
+        if let Ok(queued) = self.domain.memory.read::<u32>(dql + DQL_NUM_QUEUED) {
+            let limit = queued.wrapping_add(LIMIT_AHEAD);
+            let _ = self.domain.memory.write(dql + DQL_ADJ_LIMIT, limit);
+        }
+    }
+
+    /// The driver reset its count for queue `n`.
+    pub(crate) fn reset_limit(&self, n: u32) -> Result<(), Violation> {
+        let dql = self.queue_address(n) + QUEUE_DQL;
+        self.domain.memory.write(dql + DQL_NUM_QUEUED, 0u32)?;
+        self.domain.memory.write(dql + DQL_ADJ_LIMIT, LIMIT_AHEAD)?;
+        Ok(())
+    }
+
+    /// Byte queue limits: the driver let go of a packet. Told to the stack in one piece by
+    /// [`NetDevice::flush`].
+    pub(crate) fn finished(&self, n: u32, bytes: u32) {
+        if !self.limits {
+            return;
+        }
+        if let Some(entry) = self.finished.lock().get_mut(n as usize) {
+            entry.packets += 1;
+            entry.bytes = entry.bytes.wrapping_add(bytes);
+        }
+    }
+
+    /// Tells the stack what was finished on queue `n`.
+    pub(crate) fn flush(&self, n: u32) {
+        // The lock also serialises completions, which the kernel's queue limits ask for.
+        let mut finished = self.finished.lock();
+        if let Some(entry) = finished.get_mut(n as usize) {
+            if entry.packets != 0 {
+                let Finished { packets, bytes } = core::mem::take(entry);
+                self.real.completed(n, packets, bytes);
+            }
+        }
+    }
+
+    /// As [`NetDevice::flush`] for all queues.
+    pub(crate) fn flush_all(&self) {
+        for n in 0..self.tx_queues {
+            self.flush(n);
+        }
+    }
+
+    /// Takes the real `net_device.lock` for the driver, if it is free.
+    pub(crate) fn try_lock(&self) -> bool {
+        if !self.real.try_lock() {
+            return false;
+        }
+        self.lock_holder.store(net::current(), Ordering::Release);
+        true
+    }
+
+    /// As [`NetDevice::try_lock`], waiting in a way that ends with the domain.
+    pub(crate) fn lock(&self) -> Result<(), Violation> {
+        if self.holds_lock() {
+            return Err(Violation::new("netdev-lock-held", self.handle));
+        }
+        wait_for(&self.domain, "netdev-lock-timeout", || self.try_lock())
+    }
+
+    /// Gives the lock back, which the running task must hold for the driver.
+    pub(crate) fn unlock(&self) -> Result<(), Violation> {
+        if !self.holds_lock() {
+            return Err(Violation::new("netdev-lock-not-held", self.handle));
+        }
+        self.lock_holder.store(0, Ordering::Release);
+        self.real.unlock();
+        Ok(())
+    }
+
+    /// Whether the running task holds the lock for the driver.
+    pub(crate) fn holds_lock(&self) -> bool {
+        self.lock_holder.load(Ordering::Acquire) == net::current()
+    }
+
+    /// Writes bytes of the hardware address on both sides.
+    pub(crate) fn set_address(&self, offset: u32, bytes: &[u8]) -> Result<(), Fault> {
+        self.real.set_address(offset, bytes);
+        self.domain
+            .memory
+            .write_bytes(self.address + u64::from(offset), bytes)?;
+        self.shown.lock().address = self.real.address();
+        Ok(())
+    }
+
+    /// Shows the driver the real address lists. The stack holds the lock of the lists.
+    pub(crate) fn show_lists(&self) -> Result<(), Fault> {
+        let memory = &self.domain.memory;
+        let mut base = self.lists.load(Ordering::Relaxed);
+        if base == 0 {
+            base = memory
+                .alloc_virtual(2 * LIST_MAX * ADDRESS_SIZE)
+                .map_err(|_| Fault(0))?;
+            self.lists.store(base, Ordering::Relaxed);
+        }
+        let mut flags = self.real.flags();
+        for (multicast, list) in [(false, DEVICE_UC), (true, DEVICE_MC)] {
+            let first = base + u64::from(multicast) * LIST_MAX * ADDRESS_SIZE;
+            let head = self.handle + list;
+            let mut n = 0;
+            let mut last = head;
+            let mut fault = Ok(());
+            let mut link = |address: &[u8; 32]| -> Result<(), Fault> {
+                let node = first + n * ADDRESS_SIZE;
+                memory.write(last, node)?;
+                memory.write(node + 8, last)?;
+                memory.write(node + ADDRESS_BYTES, *address)?;
+                last = node;
+                n += 1;
+                Ok(())
+            };
+            let mut shown = 0;
+            let count = self.real.each_address(multicast, |address| {
+                shown += 1;
+                if shown <= LIST_MAX && fault.is_ok() {
+                    fault = link(address);
+                }
+            });
+            fault?;
+            memory.write(last, head)?;
+            memory.write(head + 8, last)?;
+            memory.write(head + LIST_COUNT, count)?;
+            if shown > LIST_MAX {
+                flags |= if multicast { IFF_ALLMULTI } else { IFF_PROMISC };
+            }
+        }
+        memory.write(self.handle + DEVICE_FLAGS, flags)?;
+        self.shown.lock().flags = flags;
+        Ok(())
+    }
+
+    /// Calls the operation whose slot in the driver's `net_device_ops` is at byte `slot`.
+    pub(crate) fn operate(
+        &self,
+        slot: usize,
+        name: &'static str,
+        args: &[u64],
+        context: Context,
+    ) -> Result<u64> {
+        self.call_slot(&self.ndo, slot, name, args, context)
+    }
+
+    /// As [`NetDevice::operate`] for `ethtool_ops`.
+    pub(crate) fn operate_ethtool(
+        &self,
+        slot: usize,
+        name: &'static str,
+        args: &[u64],
+    ) -> Result<u64> {
+        self.call_slot(&self.ethtool, slot, name, args, Context::Process)
+    }
+
+    fn call_slot(
+        &self,
+        table: &[AtomicU64],
+        slot: usize,
+        name: &'static str,
+        args: &[u64],
+        context: Context,
+    ) -> Result<u64> {
+        let function = table
+            .get(slot / 8)
+            .map_or(0, |word| word.load(Ordering::Relaxed));
+        if function == 0 {
+            return Err(EOPNOTSUPP);
+        }
+        if cpu::irqs_disabled() {
+            return Err(EBUSY);
+        }
+        self.sync_in();
+        let value = run::upcall(&self.domain, name, function, args, context)?;
+        self.sync_queues();
+        Ok(value)
+    }
+
+    /// Unregisters the device if it is registered; RTNL is not held. Afterwards the kernel calls
+    /// no operation of it. Process context.
+    pub(crate) fn unregister_now(&self) {
+        if !self.registered.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        while !net::rtnl_trylock() {
+            cpu::sleep_ms(1);
+        }
+        self.real.unregister();
+        net::rtnl_unlock();
+    }
+
+    /// What is left to do when the driver cannot be asked to stop: nothing may be scheduled or
+    /// sent any more.
+    pub(crate) fn force_stop(&self) {
+        self.real.stop_all_queues();
+        self.real.set_carrier(false);
+        let mut at = None;
+        while let Some((handle, napi)) = self.domain.net.napis.after(at) {
+            at = Some(handle);
+            if napi.belongs_to(self.handle) {
+                napi.force_disable();
+            }
+        }
+    }
+}
+
+fn words(count: usize) -> Result<KVec<AtomicU64>> {
+    let mut words = KVec::with_capacity(count, GFP_KERNEL)?;
+    for _ in 0..count {
+        words.push(AtomicU64::new(0), GFP_KERNEL)?;
+    }
+    Ok(words)
 }

@@ -42,4 +42,5 @@
 #include <linux/zstd.h>
 #include <net/gro.h>
 #include <net/page_pool/helpers.h>
+#include "net_shim.h"
 #include "shim.h"

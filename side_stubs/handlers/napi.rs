@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! NAPI: a driver embeds its `napi_struct` in its own memory; the kernel polls SIDE's twin of it.
+//!
+//! The twin's scheduling is exactly the driver's own, with three guards. A claim by
+//! `napi_schedule_prep` is remembered, so that `__napi_schedule` cannot put one instance on the
+//! poll list twice and a claim that a dying driver leaves behind is honoured by SIDE. A poll that
+//! returns below its budget always completes the twin. And enabling and disabling alternate, or
+//! the kernel would wait for ever.
+
+use super::net::{wait_for, NetDevice};
+use crate::call::{Call, Outcome, Violation};
+use crate::run::{self, Context};
+use crate::sys::lock::BhLock;
+use crate::sys::napi::Twin;
+use crate::sys::net_layout::*;
+use crate::sys::{cpu, net};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use kernel::prelude::*;
+use kernel::sync::{Arc, ArcBorrow};
+
+/// The largest weight that the kernel accepts without a complaint.
+const WEIGHT_MAX: i32 = 64;
+
+/// Where scheduling stands.
+struct Claims {
+    /// `napi_schedule_prep` said yes and `__napi_schedule` has not followed.
+    prepared: bool,
+    /// Being disabled: no new claim.
+    closing: bool,
+    enabled: bool,
+}
+
+/// One NAPI instance of a driver.
+pub(crate) struct Napi {
+    pub(crate) device: Arc<NetDevice>,
+    /// The driver's `struct napi_struct *`.
+    pub(crate) handle: u64,
+    /// The driver's poll function.
+    function: u64,
+    pub(crate) twin: Twin,
+    claims: BhLock<Claims>,
+    /// The CPU that polls, plus one, while the driver may hand packets to the stack.
+    poller: AtomicUsize,
+    budget: AtomicI32,
+    /// The driver has completed the poll in progress.
+    completed: AtomicBool,
+    listed: AtomicBool,
+}
+
+impl Napi {
+    /// Whether the instance is one of the device at `device`.
+    pub(crate) fn belongs_to(&self, device: u64) -> bool {
+        self.device.handle == device
+    }
+
+    /// Whether this CPU is in this instance's poll and has not completed it.
+    pub(crate) fn is_polling_here(&self) -> bool {
+        self.poller.load(Ordering::Relaxed) == cpu::id() + 1
+    }
+
+    /// Shows the driver whether the instance is scheduled: `napi_synchronize` looks at the bit.
+    fn show_state(&self) {
+        let memory = &self.device.domain.memory;
+        loop {
+            let scheduled = self.twin.is_scheduled();
+            let _ = memory.write(self.handle + NAPI_STATE, u64::from(scheduled) * NAPI_SCHED);
+            if self.twin.is_scheduled() == scheduled {
+                return;
+            }
+        }
+    }
+
+    /// The kernel polls: bottom halves are off.
+    pub(crate) fn poll(self: ArcBorrow<'_, Self>, budget: i32) -> i32 {
+        let domain = &self.device.domain;
+        if cpu::irqs_disabled() {
+            // Netpoll with interrupts off: there is no budget, and nothing is owed.
+            return 0;
+        }
+        self.budget.store(budget, Ordering::Relaxed);
+        self.completed.store(false, Ordering::Relaxed);
+        self.poller.store(cpu::id() + 1, Ordering::Relaxed);
+        self.device.sync_in();
+        let args = [self.handle, budget as u32 as u64];
+        let answer = run::upcall(domain, "poll", self.function, &args, Context::Atomic);
+        self.poller.store(0, Ordering::Relaxed);
+        self.device.flush_all();
+        let done = match answer {
+            Ok(value) => {
+                self.device.sync_queues();
+                let done = value as u32 as i32;
+                if done < 0 || done > budget {
+                    domain.breach("poll", Violation::new("poll-over-budget", value));
+                    0
+                } else {
+                    done
+                }
+            }
+            Err(_) => 0,
+        };
+        if self.completed.load(Ordering::Relaxed) {
+            // A completed poll must not claim the whole budget.
+            return core::cmp::min(done, core::cmp::max(budget - 1, 0));
+        }
+        if done < budget {
+            self.twin.complete(done);
+            self.show_state();
+        }
+        done
+    }
+
+    /// The driver completes its poll.
+    fn complete(&self, done: i32) -> bool {
+        let budget = self.budget.load(Ordering::Relaxed);
+        self.completed.store(true, Ordering::Relaxed);
+        // From here another CPU may poll.
+        self.poller.store(0, Ordering::Relaxed);
+        self.device.flush_all();
+        let over = self.twin.complete(done.clamp(0, budget));
+        self.show_state();
+        over
+    }
+
+    fn prepare(&self) -> bool {
+        let mut claims = self.claims.lock();
+        if claims.closing || claims.prepared || !self.twin.prepare() {
+            return false;
+        }
+        claims.prepared = true;
+        let memory = &self.device.domain.memory;
+        let _ = memory.write(self.handle + NAPI_STATE, NAPI_SCHED);
+        true
+    }
+
+    fn schedule(&self) -> Result<(), Violation> {
+        let mut claims = self.claims.lock();
+        if !claims.prepared {
+            return Err(Violation::new("napi-not-prepared", self.handle));
+        }
+        claims.prepared = false;
+        self.twin.schedule();
+        Ok(())
+    }
+
+    /// Lets the instance be scheduled. The device's lock is held.
+    fn enable(&self) -> Result<(), Violation> {
+        let mut claims = self.claims.lock();
+        if claims.enabled {
+            return Err(Violation::new("napi-already-enabled", self.handle));
+        }
+        claims.enabled = true;
+        claims.closing = false;
+        drop(claims);
+        self.twin.enable();
+        self.show_state();
+        Ok(())
+    }
+
+    /// Keeps the instance from being scheduled and waits for its poll. The device's lock is held.
+    fn disable(&self) -> Result<(), Violation> {
+        {
+            let mut claims = self.claims.lock();
+            if !claims.enabled {
+                return Err(Violation::new("napi-not-enabled", self.handle));
+            }
+            claims.closing = true;
+        }
+        // A claim that the driver made and will follow up, or never will if it dies.
+        while self.claims.lock().prepared {
+            if self.device.domain.is_dead() {
+                let _ = self.schedule();
+            }
+            cpu::sleep_ms(1);
+        }
+        // What is left of a poll is bounded by its budget.
+        self.twin.disable();
+        self.claims.lock().enabled = false;
+        self.show_state();
+        Ok(())
+    }
+
+    /// Disables the instance whatever the driver holds. Process context; the domain is dead or
+    /// its driver gone.
+    pub(crate) fn force_disable(&self) {
+        if !self.claims.lock().enabled {
+            return;
+        }
+        let held = self.device.holds_lock();
+        while !held && !self.device.real.try_lock() {
+            cpu::sleep_ms(1);
+        }
+        let _ = self.disable();
+        if !held {
+            self.device.real.unlock();
+        }
+    }
+
+    /// Takes the instance away from the kernel. A grace period must pass before it is dropped.
+    pub(crate) fn remove(&self) {
+        if !self.listed.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        self.force_disable();
+        let held = self.device.holds_lock();
+        while !held && !self.device.real.try_lock() {
+            cpu::sleep_ms(1);
+        }
+        self.device
+            .real
+            .clear_queue_napi(self.device.tx_queues, self.device.rx_queues);
+        self.twin.delete();
+        if !held {
+            self.device.real.unlock();
+        }
+    }
+}
+
+/// Removes all instances of the device at `handle`, as `free_netdev` does. Process context.
+pub(crate) fn remove_all(device: &NetDevice) {
+    let napis = &device.domain.net.napis;
+    let mut at = None;
+    let mut removed = KVec::new();
+    while let Some((handle, napi)) = napis.after(at) {
+        at = Some(handle);
+        if napi.belongs_to(device.handle) {
+            napi.remove();
+            if let Some(napi) = napis.remove(handle) {
+                // Without memory to keep it the instance is leaked rather than freed too early.
+                if let Err(error) = removed.push(napi, GFP_KERNEL) {
+                    let _ = error;
+                }
+            }
+        }
+    }
+    net::synchronize();
+}
+
+fn find(call: &Call<'_>, handle: u64) -> Result<Arc<Napi>, Violation> {
+    call.domain
+        .net
+        .napis
+        .get(handle)
+        .ok_or(Violation::new("not-a-napi", handle))
+}
+
+/// Adds the instance at argument 1 to the device at argument 0, whose lock is held.
+fn add(call: &Call<'_>, weight: i32) -> Outcome {
+    let domain = call.domain;
+    let device = domain.net.device(call.arg(0))?;
+    let handle = call.arg(1);
+    domain.memory.check(handle, NAPI_SIZE, true)?;
+    let Ok(twin) = Twin::new() else {
+        return Err(Violation::new("no-memory", 0));
+    };
+    let napi = Arc::new(
+        Napi {
+            device: device.clone(),
+            handle,
+            function: call.arg(2),
+            twin,
+            claims: BhLock::new(Claims {
+                prepared: false,
+                closing: false,
+                enabled: false,
+            }),
+            poller: AtomicUsize::new(0),
+            budget: AtomicI32::new(0),
+            completed: AtomicBool::new(false),
+            listed: AtomicBool::new(false),
+        },
+        GFP_KERNEL,
+    );
+    let Ok(napi) = napi else {
+        return Err(Violation::new("no-memory", 0));
+    };
+    if domain.net.napis.insert(handle, napi.clone()).is_err() {
+        return Err(Violation::new("napi-added-twice", handle));
+    }
+    let weight = if weight <= 0 || weight > WEIGHT_MAX {
+        WEIGHT_MAX
+    } else {
+        weight
+    };
+    napi.twin.add(&device.real, &napi, weight);
+    napi.listed.store(true, Ordering::Release);
+    call.write(handle + NAPI_DEV, device.handle)?;
+    call.write(handle + NAPI_WEIGHT, weight)?;
+    napi.show_state();
+    Ok(0)
+}
+
+/// `netif_napi_add_weight_locked(dev, napi, poll, weight)`.
+pub(crate) fn add_locked(call: &mut Call<'_>) -> Outcome {
+    let device = call.domain.net.device(call.arg(0))?;
+    if !device.holds_lock() {
+        return Err(Violation::new("netdev-lock-not-held", call.arg(0)));
+    }
+    add(call, call.int(3))
+}
+
+/// `__netif_napi_del_locked(napi)`.
+pub(crate) fn del_locked(call: &mut Call<'_>) -> Outcome {
+    let napi = find(call, call.arg(0))?;
+    if !napi.device.holds_lock() {
+        return Err(Violation::new("netdev-lock-not-held", call.arg(0)));
+    }
+    napi.remove();
+    call.domain.net.napis.remove(call.arg(0));
+    // The kernel leaves the grace period to the driver; SIDE's twin needs one of its own.
+    net::synchronize();
+    Ok(0)
+}
+
+/// `netif_napi_set_irq_locked(napi, irq)`.
+pub(crate) fn set_irq_locked(call: &mut Call<'_>) -> Outcome {
+    let napi = find(call, call.arg(0))?;
+    if !napi.device.holds_lock() {
+        return Err(Violation::new("netdev-lock-not-held", call.arg(0)));
+    }
+    napi.twin.set_irq(core::cmp::max(call.int(1), -1));
+    Ok(0)
+}
+
+/// `netif_queue_set_napi(dev, queue_index, type, napi)`.
+pub(crate) fn queue_set_napi(call: &mut Call<'_>) -> Outcome {
+    let device = call.domain.net.device(call.arg(0))?;
+    let (queue, kind) = (call.uint(1), call.uint(2));
+    let limit = match kind {
+        0 => device.rx_queues,
+        1 => device.tx_queues,
+        _ => return Err(Violation::new("bad-queue-type", call.arg(2))),
+    };
+    if queue >= limit {
+        return Err(Violation::new("bad-queue", call.arg(1)));
+    }
+    match call.arg(3) {
+        0 => device.real.clear_one_queue_napi(queue, kind == 1),
+        handle => {
+            let napi = find(call, handle)?;
+            if !napi.belongs_to(device.handle) {
+                return Err(Violation::new("not-a-napi", handle));
+            }
+            napi.twin.serve(&device.real, queue, kind == 1);
+        }
+    }
+    Ok(0)
+}
+
+/// Runs `f` with the device's lock held, taken here unless the driver holds it.
+fn with_lock(napi: &Napi, f: impl FnOnce(&Napi) -> Result<(), Violation>) -> Outcome {
+    if napi.device.holds_lock() {
+        return Err(Violation::new("netdev-lock-held", napi.device.handle));
+    }
+    let domain = &napi.device.domain;
+    wait_for(domain, "netdev-lock-timeout", || {
+        napi.device.real.try_lock()
+    })?;
+    let result = f(napi);
+    napi.device.real.unlock();
+    result.map(|()| 0)
+}
+
+fn need_lock(napi: &Napi) -> Result<(), Violation> {
+    if napi.device.holds_lock() {
+        return Ok(());
+    }
+    Err(Violation::new("netdev-lock-not-held", napi.device.handle))
+}
+
+/// `napi_enable(napi)`.
+pub(crate) fn enable(call: &mut Call<'_>) -> Outcome {
+    with_lock(&*find(call, call.arg(0))?, Napi::enable)
+}
+
+/// `napi_enable_locked(napi)`.
+pub(crate) fn enable_locked(call: &mut Call<'_>) -> Outcome {
+    let napi = find(call, call.arg(0))?;
+    need_lock(&napi)?;
+    napi.enable().map(|()| 0)
+}
+
+/// `napi_disable(napi)`.
+pub(crate) fn disable(call: &mut Call<'_>) -> Outcome {
+    with_lock(&*find(call, call.arg(0))?, Napi::disable)
+}
+
+/// `napi_disable_locked(napi)`.
+pub(crate) fn disable_locked(call: &mut Call<'_>) -> Outcome {
+    let napi = find(call, call.arg(0))?;
+    need_lock(&napi)?;
+    napi.disable().map(|()| 0)
+}
+
+/// `napi_schedule_prep(napi)`.
+pub(crate) fn schedule_prep(call: &mut Call<'_>) -> Outcome {
+    Ok(find(call, call.arg(0))?.prepare().into())
+}
+
+/// `__napi_schedule(napi)` and `__napi_schedule_irqoff(napi)`.
+pub(crate) fn schedule(call: &mut Call<'_>) -> Outcome {
+    find(call, call.arg(0))?.schedule().map(|()| 0)
+}
+
+/// `napi_complete_done(napi, work_done)`.
+pub(crate) fn complete_done(call: &mut Call<'_>) -> Outcome {
+    let napi = find(call, call.arg(0))?;
+    if !napi.is_polling_here() || call.may_sleep() {
+        return Err(Violation::new("napi-not-polled", call.arg(0)));
+    }
+    Ok(napi.complete(call.int(1)).into())
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+/* See net_shim.h. */
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/sched.h>
+#include "net_shim.h"
+
+void side_skb_tx_meta(const struct sk_buff *skb, struct side_tx_meta *meta)
+{
+	const struct skb_shared_info *shared = skb_shinfo(skb);
+
+	meta->len = skb->len;
+	meta->data_len = skb->data_len;
+	meta->headroom = skb_headroom(skb);
+	meta->truesize = skb->truesize;
+	meta->csum = skb->csum;
+	meta->priority = skb->priority;
+	meta->hash = skb->hash;
+	meta->vlan_all = skb->vlan_all;
+	meta->gso_type = shared->gso_type;
+	meta->gso_size = shared->gso_size;
+	meta->gso_segs = shared->gso_segs;
+	meta->queue = skb_get_queue_mapping(skb);
+	meta->protocol = (__force u16)skb->protocol;
+	meta->mac_header = skb->mac_header;
+	meta->network_header = skb->network_header;
+	meta->transport_header = skb->transport_header;
+	meta->inner_mac_header = skb->inner_mac_header;
+	meta->inner_network_header = skb->inner_network_header;
+	meta->inner_transport_header = skb->inner_transport_header;
+	meta->inner_protocol = (__force u16)skb->inner_protocol;
+	meta->nr_frags = shared->nr_frags;
+	meta->tx_flags = shared->tx_flags;
+	memcpy(meta->bits, &skb->headers, sizeof(meta->bits));
+	meta->unreadable = !skb_frags_readable(skb) || skb_has_frag_list(skb);
+}
+
+const void *side_skb_frag(const struct sk_buff *skb, u32 n, u32 *len)
+{
+	const skb_frag_t *frag = &skb_shinfo(skb)->frags[n];
+
+	*len = skb_frag_size(frag);
+	return skb_frag_address(frag);
+}
+
+struct sk_buff *side_netdev_alloc_skb(struct net_device *dev, u32 len)
+{
+	return netdev_alloc_skb(dev, len);
+}
+
+void side_skb_in_progress(struct sk_buff *skb)
+{
+	skb_shinfo(skb)->tx_flags |= SKBTX_IN_PROGRESS;
+}
+
+struct sk_buff *side_skb_get(struct sk_buff *skb)
+{
+	return skb_get(skb);
+}
+
+void side_skb_receive(struct sk_buff *skb, struct net_device *dev,
+		      const struct side_rx_meta *meta)
+{
+	skb->protocol = eth_type_trans(skb, dev);
+	skb->ip_summed = meta->checked ? CHECKSUM_UNNECESSARY : CHECKSUM_NONE;
+	if (meta->hash_type)
+		skb_set_hash(skb, meta->hash,
+			     meta->hash_type == 2 ? PKT_HASH_TYPE_L4 : PKT_HASH_TYPE_L3);
+	if (meta->has_vlan)
+		__vlan_hwaccel_put_tag(skb, (__force __be16)meta->vlan_proto, meta->vlan_tci);
+	if (meta->hwtstamp)
+		skb_hwtstamps(skb)->hwtstamp = meta->hwtstamp;
+	if (meta->queue < dev->real_num_rx_queues)
+		skb_record_rx_queue(skb, meta->queue);
+}
+
+netdev_features_t side_features_check(const struct sk_buff *skb, netdev_features_t features)
+{
+	if (skb->encapsulation)
+		features &= ~(NETIF_F_CSUM_MASK | NETIF_F_GSO_MASK);
+	return features;
+}
+
+void *side_netdev_priv(struct net_device *dev)
+{
+	return netdev_priv(dev);
+}
+
+u32 side_netdev_priv_flags(const struct net_device *dev)
+{
+	return dev->priv_flags;
+}
+
+void side_netdev_set_priv_flags(struct net_device *dev, u32 flags)
+{
+	dev->priv_flags |= flags;
+}
+
+struct netdev_queue *side_netdev_queue(struct net_device *dev, u32 n)
+{
+	return netdev_get_tx_queue(dev, n);
+}
+
+void side_txq_stop(struct netdev_queue *queue)
+{
+	netif_tx_stop_queue(queue);
+}
+
+bool side_txq_stopped(const struct netdev_queue *queue)
+{
+	return netif_tx_queue_stopped(queue);
+}
+
+void side_txq_sent(struct netdev_queue *queue, u32 bytes, bool more)
+{
+	__netdev_tx_sent_queue(queue, bytes, more);
+}
+
+void side_txq_completed(struct netdev_queue *queue, u32 packets, u32 bytes)
+{
+	netdev_tx_completed_queue(queue, packets, bytes);
+}
+
+bool side_xmit_more(void)
+{
+	return netdev_xmit_more();
+}
+
+void side_smp_mb(void)
+{
+	smp_mb();
+}
+
+u64 side_current(void)
+{
+	return (unsigned long)current;
+}
+
+bool side_netif_running(const struct net_device *dev)
+{
+	return netif_running(dev);
+}
