@@ -27,8 +27,8 @@ pub(crate) mod skb;
 /// The function pointer by which the kernel is to call the proxy `$function`, a
 /// `#[no_mangle] unsafe extern "C" fn` of this folder.
 macro_rules! entry {
-    ($function:path) => {
-        $crate::sys::entry_slots::trapping($function)
+    ($function:expr) => {
+        $crate::sys::entry_slots::trapping($function as _)
     };
 }
 pub(crate) use entry;
