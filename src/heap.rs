@@ -112,6 +112,14 @@ impl Heap {
         Ok(base)
     }
 
+    /// Sets addresses aside for `bytes` of pages that are not the heap's, with a gap after them.
+    pub(crate) fn reserve_foreign(&mut self, bytes: u64) -> Result<u64> {
+        if bytes > HEAP_SPACE {
+            return Err(ENOMEM);
+        }
+        self.reserve(bytes + UNIT)
+    }
+
     /// Allocates `bytes` of physically contiguous memory, as kmalloc does: aligned to its size
     /// class, to a page where it is at least one. Contents are zero or left over from an earlier
     /// object of the domain. Any context but hard interrupts.

@@ -85,7 +85,13 @@ fn finish(domain: &Arc<Domain>) {
 }
 
 /// Gives back what the driver holds, in the promised order. Idempotent. Process context.
-fn release(_domain: &Arc<Domain>) {}
+fn release(domain: &Arc<Domain>) {
+    domain.pci.silence(domain);
+    domain.irq.release(domain);
+    domain.net.release(domain);
+    domain.dma.release(domain);
+    domain.pci.release(domain);
+}
 
 /// Called once, by whoever found the first cause, in any context but hard interrupts.
 pub(crate) fn on_death(domain: &Arc<Domain>) {

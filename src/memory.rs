@@ -42,6 +42,8 @@ pub(crate) struct Memory {
     heap: BhLock<Heap>,
     stacks: BhLock<Stacks>,
     windows: BhLock<KVec<Window>>,
+    /// Address ranges for pages that are not the heap's own, free for use again.
+    foreign: BhLock<KVec<(u64, u64)>>,
     regions: BhLock<KVec<Pages>>,
     fixed: AtomicU64,
 }
@@ -56,6 +58,7 @@ impl Memory {
             heap: BhLock::new(Heap::new()),
             stacks: BhLock::new(Stacks { free: KVec::new(), made: KVec::new() }),
             windows: BhLock::new(KVec::new()),
+            foreign: BhLock::new(KVec::new()),
             regions: BhLock::new(KVec::new()),
             fixed: AtomicU64::new(0),
         };
@@ -313,8 +316,13 @@ impl Memory {
 
     /// Maps `len` bytes of device registers at `phys` (both page-aligned) uncached and returns
     /// their address. The caller has checked that they are the device's own. A window that was
-    /// unmapped is used again if it is the same one.
-    pub(crate) fn map_registers(&self, phys: u64, len: u64) -> Result<u64> {
+    /// unmapped is used again if it is the same one. Pages for which `hidden` says so stay holes.
+    pub(crate) fn map_registers(
+        &self,
+        phys: u64,
+        len: u64,
+        hidden: impl Fn(u64) -> bool,
+    ) -> Result<u64> {
         let mut windows = self.windows.lock();
         let mut next = MMIO_BASE;
         for window in windows.iter() {
@@ -329,7 +337,9 @@ impl Memory {
             return Err(ENOMEM);
         }
         for offset in (0..len).step_by(PAGE as usize) {
-            self.view.map(base + offset, phys + offset, Perm::ReadWrite, Kind::Mmio)?;
+            if !hidden(phys + offset) {
+                self.view.map(base + offset, phys + offset, Perm::ReadWrite, Kind::Mmio)?;
+            }
         }
         match old {
             Some(n) => windows[n].live = true,
@@ -349,6 +359,61 @@ impl Memory {
             self.view.unmap(base + offset);
         }
         true
+    }
+
+    /// Puts memory of all ones in the place of the register window at `base`: what a device that
+    /// is gone reads as.
+    pub(crate) fn vanish_registers(&self, base: u64) {
+        let windows = self.windows.lock();
+        let Some(window) = windows.iter().find(|w| w.live && w.base == base) else {
+            return;
+        };
+        let ghost = Pages::new(0).and_then(|page| {
+            access::write_pages(&page, 0, &[0xff; PAGE as usize / 2])?;
+            access::write_pages(&page, PAGE as usize / 2, &[0xff; PAGE as usize / 2])?;
+            let phys = page.phys();
+            self.keep(page)?;
+            Ok(phys)
+        });
+        for offset in (0..window.len).step_by(PAGE as usize) {
+            self.view.unmap(base + offset);
+            if let Ok(phys) = ghost {
+                // A page that fails to map is a fault of the driver's when it touches it.
+                let _ = self.view.map(base + offset, phys, Perm::ReadWrite, Kind::Ram);
+            }
+        }
+    }
+
+    /// Maps `len` bytes of RAM that does not belong to the heap, page by page as `phys` tells, at
+    /// heap addresses. The caller owns the pages and unmaps them before it gives them back.
+    pub(crate) fn map_foreign(&self, len: u64, phys: impl Fn(u64) -> u64) -> Result<u64> {
+        let spare = {
+            let mut spare = self.foreign.lock();
+            let fit = spare.iter().position(|(_, size)| *size == len);
+            fit.and_then(|n| spare.remove(n).ok())
+        };
+        let base = match spare {
+            Some((base, _)) => base,
+            None => self.heap.lock().reserve_foreign(len)?,
+        };
+        for offset in (0..len).step_by(PAGE as usize) {
+            if let Err(error) =
+                self.view.map(base + offset, phys(offset), Perm::ReadWrite, Kind::Ram)
+            {
+                self.unmap_foreign(base, len);
+                return Err(error);
+            }
+        }
+        Ok(base)
+    }
+
+    /// Undoes a [`Memory::map_foreign`].
+    pub(crate) fn unmap_foreign(&self, base: u64, len: u64) {
+        for offset in (0..len).step_by(PAGE as usize) {
+            self.view.unmap(base + offset);
+        }
+        // Without memory for the list the addresses are not used again.
+        let _ = self.foreign.lock().push((base, len), GFP_ATOMIC);
     }
 
     /// Takes all register windows away, before the device goes or moves its BARs.

@@ -1,12 +1,349 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Handlers.
+//! DMA: mappings of a domain's memory for its devices, and coherent memory.
+//!
+//! A driver maps pages that it names by tokens; what counts is where the domain's tables say that
+//! they lie. Each mapping is in a ledger by device and bus address, so that one that is undone
+//! twice, or with another length or direction, is a breach before the kernel sees it. The pages
+//! themselves stay until the domain ends, whatever the driver frees.
+//!
+//! Coherent memory is the kernel's own (`dma_alloc_attrs`), mapped into the view: it obeys the
+//! device's mask and any IOMMU, which pages of the domain's heap could not promise. A freed block
+//! waits, mapped, for the next request of its size, and goes with its device.
 
-/// What a domain holds of this kind.
-pub(crate) struct State;
+use super::pci::PciDevice;
+use crate::call::{int, Call, Outcome, Violation};
+use crate::domain::Domain;
+use crate::side_stubs::contract::page_to_address;
+use crate::sys::access::PAGE;
+use crate::sys::dma::{self, Coherent, Direction, MAPPING_ERROR};
+use crate::sys::lock::BhLock;
+use kernel::alloc::flags::GFP_ATOMIC;
+use kernel::prelude::*;
+use kernel::rbtree::RBTree;
+use kernel::sync::Arc;
+
+/// The largest block of coherent memory.
+const COHERENT_MAX: u64 = 16 << 20;
+/// The largest streaming mapping.
+const MAPPING_MAX: u64 = 4 << 20;
+
+struct Mapping {
+    device: Arc<PciDevice>,
+    len: u64,
+    direction: Direction,
+    attributes: u64,
+    /// The same memory may be mapped more than once to the same address.
+    count: u32,
+}
+
+struct Block {
+    device: Arc<PciDevice>,
+    memory: Coherent,
+    /// Bytes that the driver asked for; 0 while the block waits for reuse.
+    asked: u64,
+}
+
+/// What a domain holds of DMA.
+pub(crate) struct State {
+    /// Streaming mappings by device (its shadow) and bus address.
+    mappings: BhLock<RBTree<(u64, u64), Mapping>>,
+    /// Coherent blocks by domain address.
+    blocks: BhLock<RBTree<u64, Block>>,
+}
 
 impl State {
     pub(crate) fn new() -> Self {
-        State
+        State { mappings: BhLock::new(RBTree::new()), blocks: BhLock::new(RBTree::new()) }
     }
+
+    /// Undoes everything. Bus mastering is off and no upcall runs any more.
+    pub(crate) fn release(&self, domain: &Arc<Domain>) {
+        release_if(domain, |_| true);
+    }
+
+    /// Streaming mappings that exist.
+    pub(crate) fn mappings(&self) -> usize {
+        self.mappings.lock().keys().count()
+    }
+}
+
+/// Undoes what exists for `device`.
+pub(crate) fn release_device(domain: &Arc<Domain>, device: &Arc<PciDevice>) {
+    release_if(domain, |other| Arc::ptr_eq(other, device));
+}
+
+fn release_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
+    let state = &domain.dma;
+    loop {
+        let mut mappings = state.mappings.lock();
+        let found = mappings.iter().find(|(_, m)| which(&m.device)).map(|(key, _)| *key);
+        let Some(key) = found else { break };
+        let mapping = mappings.remove(&key);
+        drop(mappings);
+        if let Some(m) = mapping {
+            for _ in 0..m.count {
+                dma::unmap(&m.device.raw, key.1, m.len, m.direction, m.attributes);
+            }
+        }
+    }
+    loop {
+        let mut blocks = state.blocks.lock();
+        let found = blocks.iter().find(|(_, b)| which(&b.device)).map(|(key, _)| *key);
+        let Some(key) = found else { break };
+        let block = blocks.remove(&key);
+        drop(blocks);
+        if let Some(block) = block {
+            domain.memory.unmap_foreign(key, block.memory.len());
+        }
+    }
+}
+
+/// The device whose `struct device` is argument `n`.
+fn device(call: &Call<'_>, n: usize) -> Result<Arc<PciDevice>, Violation> {
+    let handle = call.arg(n);
+    call.domain.pci.by_device(handle).ok_or(Violation::new("not-a-device", handle))
+}
+
+fn direction(value: u32) -> Result<Direction, Violation> {
+    Direction::new(value).ok_or(Violation::new("dma-direction", u64::from(value)))
+}
+
+/// `dma_set_mask(dev, mask)`
+pub(crate) fn set_mask(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    let code = dma::set_mask(&device.raw, call.arg(1));
+    device.refresh(call.domain)?;
+    Ok(int(code))
+}
+
+/// `dma_set_coherent_mask(dev, mask)`
+pub(crate) fn set_coherent_mask(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    let code = dma::set_coherent_mask(&device.raw, call.arg(1));
+    device.refresh(call.domain)?;
+    Ok(int(code))
+}
+
+/// `dma_get_required_mask(dev)`
+pub(crate) fn required_mask(call: &mut Call<'_>) -> Outcome {
+    Ok(dma::required_mask(&device(call, 0)?.raw))
+}
+
+/// `dma_map_page_attrs(dev, page, offset, size, dir, attrs)`
+pub(crate) fn map_page(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    let (page, offset, len) = (call.arg(1), call.arg(2), call.arg(3));
+    let direction = direction(call.uint(4))?;
+    let attributes = call.arg(5);
+    let address = page_to_address(page)
+        .and_then(|address| address.checked_add(offset))
+        .ok_or(Violation::new("not-a-page", page))?;
+    if len == 0 || len > MAPPING_MAX {
+        return Err(Violation::new("dma-length", len));
+    }
+    let phys = call.domain.memory.contiguous(address, len)?;
+    let Some(bus) = dma::map(&device.raw, phys, len, direction, attributes) else {
+        return Ok(MAPPING_ERROR);
+    };
+    match enter(call, &device, bus, len, direction, attributes) {
+        Ok(true) => Ok(bus),
+        refused => {
+            dma::unmap(&device.raw, bus, len, direction, attributes);
+            match refused {
+                // No memory for the ledger.
+                Ok(_) => Ok(MAPPING_ERROR),
+                Err(violation) => Err(violation),
+            }
+        }
+    }
+}
+
+/// Enters a mapping in the ledger. False means that there is no memory for it.
+fn enter(
+    call: &Call<'_>,
+    device: &Arc<PciDevice>,
+    bus: u64,
+    len: u64,
+    direction: Direction,
+    attributes: u64,
+) -> Result<bool, Violation> {
+    let key = (device.shadow, bus);
+    let mut mappings = call.domain.dma.mappings.lock();
+    // Under the lock: either the release after a death sees the mapping, or this sees the death.
+    if call.domain.is_dead() {
+        return Ok(false);
+    }
+    if let Some(mapping) = mappings.get_mut(&key) {
+        if mapping.len != len || mapping.direction != direction {
+            return Err(Violation::new("dma-overlap", bus));
+        }
+        mapping.count += 1;
+        return Ok(true);
+    }
+    let mapping = Mapping { device: device.clone(), len, direction, attributes, count: 1 };
+    Ok(mappings.try_create_and_insert(key, mapping, GFP_ATOMIC).is_ok())
+}
+
+/// `dma_unmap_page_attrs(dev, addr, size, dir, attrs)`
+pub(crate) fn unmap_page(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    let (bus, len) = (call.arg(1), call.arg(2));
+    let direction = direction(call.uint(3))?;
+    let key = (device.shadow, bus);
+    {
+        let mut mappings = call.domain.dma.mappings.lock();
+        let Some(mapping) = mappings.get_mut(&key) else {
+            return Err(Violation::new("dma-unmap-unknown", bus));
+        };
+        if mapping.len != len {
+            return Err(Violation::new("dma-unmap-length", len));
+        }
+        if mapping.direction != direction {
+            return Err(Violation::new("dma-unmap-direction", bus));
+        }
+        mapping.count -= 1;
+        if mapping.count == 0 {
+            mappings.remove(&key);
+        }
+    }
+    dma::unmap(&device.raw, bus, len, direction, call.arg(4));
+    Ok(0)
+}
+
+/// Hands part of a mapping to one side; the part must lie in one mapping.
+fn sync(
+    call: &mut Call<'_>,
+    give: fn(&crate::sys::pci::PciRef, u64, u64, Direction),
+) -> Outcome {
+    let device = device(call, 0)?;
+    let (bus, len) = (call.arg(1), call.arg(2));
+    let direction = direction(call.uint(3))?;
+    let inside = {
+        let mappings = call.domain.dma.mappings.lock();
+        let key = (device.shadow, bus);
+        let below = match mappings.cursor_lower_bound(&key) {
+            Some(cursor) => {
+                let at = cursor.current();
+                if *at.0 == key {
+                    Some((*at.0, at.1.len))
+                } else {
+                    cursor.peek_prev().map(|(key, mapping)| (*key, mapping.len))
+                }
+            }
+            None => mappings.cursor_back().map(|cursor| {
+                let (key, mapping) = cursor.current();
+                (*key, mapping.len)
+            }),
+        };
+        matches!(below, Some(((shadow, start), held)) if shadow == device.shadow
+            && bus >= start
+            && bus - start <= held
+            && len <= held - (bus - start))
+    };
+    if !inside {
+        return Err(Violation::new("dma-sync-unknown", bus));
+    }
+    give(&device.raw, bus, len, direction);
+    Ok(0)
+}
+
+/// `__dma_sync_single_for_cpu(dev, addr, size, dir)`
+pub(crate) fn sync_for_cpu(call: &mut Call<'_>) -> Outcome {
+    sync(call, dma::sync_for_cpu)
+}
+
+/// `__dma_sync_single_for_device(dev, addr, size, dir)`
+pub(crate) fn sync_for_device(call: &mut Call<'_>) -> Outcome {
+    sync(call, dma::sync_for_device)
+}
+
+/// `dma_alloc_attrs(dev, size, dma_handle, flag, attrs)`
+pub(crate) fn alloc(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    let (len, handle) = (call.arg(1), call.arg(2));
+    // Before anything is held, that the answer can be written at all.
+    call.domain.memory.check(handle, 8, true)?;
+    if len == 0 || len > COHERENT_MAX {
+        return Ok(0);
+    }
+    let whole = len.div_ceil(PAGE) * PAGE;
+    let reused = {
+        let mut blocks = call.domain.dma.blocks.lock();
+        let found = blocks.iter_mut().find(|(_, block)| {
+            block.asked == 0
+                && block.memory.len() == whole
+                && Arc::ptr_eq(&block.device, &device)
+        });
+        found.map(|(address, block)| {
+            block.asked = len;
+            (*address, block.memory.dma())
+        })
+    };
+    if let Some((address, bus)) = reused {
+        call.domain.memory.fill(address, 0, whole as usize)?;
+        call.write(handle, bus)?;
+        return Ok(address);
+    }
+    let Ok(memory) = Coherent::new(&device.raw, whole, call.may_sleep()) else {
+        return Ok(0);
+    };
+    let bus = memory.dma();
+    let Ok(address) = call.domain.memory.map_foreign(whole, |offset| memory.phys(offset)) else {
+        return Ok(0);
+    };
+    let entered = {
+        let block = Block { device, memory, asked: len };
+        // Made before the lock is taken, so that on failure the memory is not freed under it.
+        match kernel::rbtree::RBTreeNode::new(address, block, GFP_ATOMIC) {
+            Ok(node) => {
+                let mut blocks = call.domain.dma.blocks.lock();
+                let alive = !call.domain.is_dead();
+                let left = match alive {
+                    true => {
+                        blocks.insert(node);
+                        None
+                    }
+                    false => Some(node),
+                };
+                drop(blocks);
+                drop(left);
+                alive
+            }
+            Err(_) => false,
+        }
+    };
+    if !entered {
+        call.domain.memory.unmap_foreign(address, whole);
+        return Ok(0);
+    }
+    call.write(handle, bus)?;
+    Ok(address)
+}
+
+/// `dma_free_attrs(dev, size, cpu_addr, dma_handle, attrs)`
+pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    let (len, address, bus) = (call.arg(1), call.arg(2), call.arg(3));
+    if address == 0 {
+        return Ok(0);
+    }
+    let mut blocks = call.domain.dma.blocks.lock();
+    let Some(block) = blocks.get_mut(&address).filter(|b| Arc::ptr_eq(&b.device, &device)) else {
+        return Err(Violation::new("dma-free-unknown", address));
+    };
+    if block.asked == 0 {
+        return Err(Violation::new("dma-free-twice", address));
+    }
+    if block.asked != len || block.memory.dma() != bus {
+        return Err(Violation::new("dma-free-mismatch", len));
+    }
+    block.asked = 0;
+    Ok(0)
+}
+
+/// `is_vmalloc_addr(x)`: no address of a domain is in the kernel's vmalloc area; whether it can be
+/// mapped is judged when it is.
+pub(crate) fn is_vmalloc_addr(_call: &mut Call<'_>) -> Outcome {
+    Ok(0)
 }

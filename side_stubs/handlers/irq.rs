@@ -1,12 +1,428 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Handlers.
+//! Interrupts of a domain's devices.
+//!
+//! The hard handler is SIDE's own. It never enters ring 3: it stops the line at the device (a
+//! message needs no stopping), counts the interrupt and schedules a tasklet. The tasklet makes the
+//! upcall, then lets the line go. Messages are edges, so each one counted is followed by at least
+//! one later upcall, also when it came while the driver had the interrupt disabled.
+//!
+//! Disabling has two halves: the kernel's, on the number, and SIDE's count, which holds off the
+//! tasklet. Waiting for a handler means waiting until the tasklet has served what was counted.
 
-/// What a domain holds of this kind.
-pub(crate) struct State;
+use super::pci::device::Source;
+use super::pci::PciDevice;
+use crate::call::{errno, Call, Outcome, Violation};
+use crate::domain::Domain;
+use crate::run::{self, Context};
+use crate::sys::irq::{self, Tasklet};
+use crate::sys::lock::BhLock;
+use crate::sys::{cpu, pci::PciRef};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use kernel::alloc::flags::GFP_ATOMIC;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+/// `IRQF_SHARED`, and what else a driver may ask for: `IRQF_PROBE_SHARED`, `IRQF_NO_SUSPEND`,
+/// `IRQF_NO_AUTOEN`.
+const SHARED: u32 = 0x80;
+const NO_AUTOEN: u32 = 0x8_0000;
+const FLAGS: u32 = SHARED | 0x100 | 0x4000 | NO_AUTOEN;
+/// The driver's answers: `IRQ_HANDLED`, `IRQ_WAKE_THREAD`.
+const WAKE_THREAD: u64 = 2;
+/// Interrupts that one domain may hold.
+const IRQS_MAX: usize = 4096;
+/// How long `disable_hardirq` spins for a handler on another CPU, in ns: a handler's budget.
+const SPIN_MAX: u64 = 500_000_000;
+
+/// What the hard handler tells the kernel.
+pub(crate) enum Answer {
+    None,
+    Handled,
+    Thread,
+}
+
+/// An interrupt that the driver requested.
+pub(crate) struct Irq {
+    pub(crate) number: u32,
+    /// The name in /proc/interrupts, with its NUL.
+    pub(crate) name: KVec<u8>,
+    pub(crate) tasklet: Tasklet,
+    domain: Arc<Domain>,
+    device: PciRef,
+    /// Shadow of the device, by which it is told from others of the domain.
+    owner: u64,
+    source: Source,
+    /// The device can stop its line; else the kernel's disable does.
+    maskable: bool,
+    handler: u64,
+    thread_fn: u64,
+    dev_id: u64,
+    /// Interrupts counted by the hard handler, and how many of them an upcall has covered.
+    raised: AtomicU64,
+    served: AtomicU64,
+    /// The CPU on which the tasklet makes the upcall, or -1.
+    running: AtomicI32,
+    /// Disables by the driver that are not undone.
+    disabled: AtomicU32,
+    /// The line is stopped on behalf of an upcall to come.
+    stopped: AtomicBool,
+    /// No upcall begins any more.
+    gone: AtomicBool,
+    /// The process in which the thread function runs, or 0.
+    thread: AtomicI32,
+}
+
+/// What a domain holds of interrupts.
+pub(crate) struct State {
+    list: BhLock<KVec<Arc<Irq>>>,
+}
 
 impl State {
     pub(crate) fn new() -> Self {
-        State
+        State { list: BhLock::new(KVec::new()) }
     }
+
+    /// Frees every interrupt.
+    pub(crate) fn release(&self, domain: &Arc<Domain>) {
+        release_if(domain, |_| true);
+    }
+
+    fn find(&self, f: impl Fn(&Irq) -> bool) -> Option<Arc<Irq>> {
+        self.list.lock().iter().find(|irq| f(irq)).cloned()
+    }
+
+    fn take(&self, f: impl Fn(&Irq) -> bool) -> Option<Arc<Irq>> {
+        let mut list = self.list.lock();
+        let n = list.iter().position(|irq| f(irq))?;
+        list.remove(n).ok()
+    }
+}
+
+/// Frees the interrupts of `device`.
+pub(crate) fn release_device(domain: &Arc<Domain>, device: &PciDevice) {
+    release_if(domain, |irq| irq.owner == device.shadow);
+}
+
+fn release_if(domain: &Arc<Domain>, which: impl Fn(&Irq) -> bool) {
+    while let Some(irq) = domain.irq.take(&which) {
+        irq.free();
+    }
+}
+
+/// Whether an interrupt of `device` is requested.
+pub(crate) fn in_use(domain: &Domain, device: &PciDevice) -> bool {
+    domain.irq.find(|irq| irq.owner == device.shadow).is_some()
+}
+
+impl Irq {
+    fn is_off(&self) -> bool {
+        self.disabled.load(Ordering::SeqCst) != 0
+            || self.gone.load(Ordering::SeqCst)
+            || self.domain.is_dead()
+    }
+
+    fn is_pending(&self) -> bool {
+        self.raised.load(Ordering::SeqCst) != self.served.load(Ordering::SeqCst)
+    }
+
+    /// Stops the line. Whether it was this device that pulled it.
+    fn stop_line(&self) -> bool {
+        if self.maskable {
+            if !self.device.check_and_mask_line() {
+                return false;
+            }
+        } else {
+            // Disables nest, and the line cannot rise again before the enable.
+            irq::disable_nosync(self.number);
+        }
+        self.stopped.store(true, Ordering::SeqCst);
+        true
+    }
+
+    /// Lets the line go. An interrupt that is still there counts as a new one.
+    fn release_line(&self) {
+        if !self.stopped.swap(false, Ordering::SeqCst) {
+            return;
+        }
+        if !self.maskable {
+            irq::enable(self.number);
+        } else if !self.device.check_and_unmask_line() {
+            self.stopped.store(true, Ordering::SeqCst);
+            self.raised.fetch_add(1, Ordering::SeqCst);
+            irq::schedule(self);
+        }
+    }
+
+    /// Frees the interrupt, which no list holds any more. Process context.
+    fn free(self: &Arc<Self>) {
+        self.gone.store(true, Ordering::SeqCst);
+        irq::free(self);
+        // The line of a dead driver's device stays stopped: nobody would serve it.
+        let stopped = self.stopped.swap(false, Ordering::SeqCst);
+        if stopped && !self.maskable {
+            irq::enable(self.number);
+        } else if stopped && !self.domain.is_dead() {
+            self.device.set_line(1);
+        }
+        for _ in 0..self.disabled.swap(0, Ordering::SeqCst) {
+            irq::enable(self.number);
+        }
+    }
+}
+
+/// The hard handler: interrupts are off, and nothing here waits.
+pub(crate) fn hard(irq: &Irq) -> Answer {
+    if irq.source == Source::Line && !irq.stop_line() {
+        return Answer::None;
+    }
+    irq.raised.fetch_add(1, Ordering::SeqCst);
+    if irq.gone.load(Ordering::SeqCst) || irq.domain.is_dead() {
+        return Answer::Handled;
+    }
+    if irq.handler == 0 {
+        return Answer::Thread;
+    }
+    irq::schedule(irq);
+    Answer::Handled
+}
+
+/// The tasklet: one upcall for all that was counted so far.
+pub(crate) fn bottom_half(irq: &Irq) {
+    irq.running.store(cpu::id() as i32, Ordering::SeqCst);
+    let sample = irq.raised.load(Ordering::SeqCst);
+    if !irq.is_off() && irq.handler != 0 && sample != irq.served.load(Ordering::SeqCst) {
+        let args = [u64::from(irq.number), irq.dev_id];
+        let answer = run::upcall(&irq.domain, "irq", irq.handler, &args, Context::Atomic);
+        irq.served.store(sample, Ordering::SeqCst);
+        if let Ok(answer) = answer {
+            let wake = answer & 0xffff_ffff == WAKE_THREAD && irq.thread_fn != 0;
+            if wake {
+                irq::wake_thread(irq);
+            }
+            irq.release_line();
+        }
+    }
+    irq.running.store(-1, Ordering::SeqCst);
+    // An interrupt or an enable may have come after the sample.
+    if irq.is_pending() && !irq.is_off() && irq.handler != 0 {
+        irq::schedule(irq);
+    }
+}
+
+/// The interrupt's thread: the driver's thread function.
+pub(crate) fn thread(irq: &Irq) {
+    let sample = irq.raised.load(Ordering::SeqCst);
+    irq.thread.store(irq::process(), Ordering::SeqCst);
+    let args = [u64::from(irq.number), irq.dev_id];
+    let answer = match irq.gone.load(Ordering::SeqCst) {
+        true => Err(run::Ended),
+        false => run::upcall(&irq.domain, "irq-thread", irq.thread_fn, &args, Context::Process),
+    };
+    irq.thread.store(0, Ordering::SeqCst);
+    if irq.handler == 0 {
+        irq.served.store(sample, Ordering::SeqCst);
+        if answer.is_ok() {
+            irq.release_line();
+        }
+    }
+}
+
+/// The interrupts of the domain with the number in argument 0, which must be one of its own.
+fn numbered(call: &Call<'_>) -> Result<Arc<Irq>, Violation> {
+    let number = call.uint(0);
+    call.domain
+        .irq
+        .find(|irq| irq.number == number)
+        .ok_or(Violation::new("foreign-irq", u64::from(number)))
+}
+
+/// `request_threaded_irq(irq, handler, thread_fn, flags, name, dev_id)`
+pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
+    let number = call.uint(0);
+    let (handler, thread_fn, dev_id) = (call.arg(1), call.arg(2), call.arg(5));
+    let flags = call.uint(3) & FLAGS;
+    if (handler == 0 && thread_fn == 0) || (flags & SHARED != 0 && dev_id == 0) {
+        return Ok(errno(EINVAL));
+    }
+    let mut buffer = [0; 48];
+    let name = match call.arg(4) {
+        0 => b"side",
+        at => call.read_str(at, &mut buffer)?,
+    };
+    let mut kept = KVec::new();
+    for byte in name {
+        let shown = if byte.is_ascii_graphic() { *byte } else { b'_' };
+        if kept.push(shown, GFP_KERNEL).is_err() {
+            return Ok(errno(ENOMEM));
+        }
+    }
+    if kept.push(0, GFP_KERNEL).is_err() {
+        return Ok(errno(ENOMEM));
+    }
+    if call.domain.irq.find(|irq| irq.number == number && irq.dev_id == dev_id).is_some() {
+        return Ok(errno(EBUSY));
+    }
+    let domain = call.domain;
+    let mut name = Some(kept);
+    let mut answer = None;
+    // Several devices may share a line's number; the driver's data cannot tell which of them is
+    // meant, so each of them is asked whether it has a handler yet.
+    let mut at = None;
+    while let Some((shadow, device)) = domain.pci.devices.after(at) {
+        at = Some(shadow);
+        let taken =
+            domain.irq.find(|irq| irq.number == number && irq.owner == device.shadow).is_some();
+        answer = device.with_source(number, |source| {
+            if taken && source == Source::Line {
+                return None;
+            }
+            let irq = Irq {
+                number,
+                name: name.take()?,
+                tasklet: Tasklet::new(),
+                domain: domain.clone(),
+                device: device.raw.clone(),
+                owner: device.shadow,
+                source,
+                maskable: device.raw.line_maskable(),
+                handler,
+                thread_fn,
+                dev_id,
+                raised: AtomicU64::new(0),
+                served: AtomicU64::new(0),
+                running: AtomicI32::new(-1),
+                disabled: AtomicU32::new(u32::from(flags & NO_AUTOEN != 0)),
+                stopped: AtomicBool::new(false),
+                gone: AtomicBool::new(false),
+                thread: AtomicI32::new(0),
+            };
+            Some(start(irq, flags))
+        });
+        if matches!(answer, Some(Some(_))) {
+            break;
+        }
+    }
+    match answer {
+        Some(Some(Ok(()))) => Ok(0),
+        Some(Some(Err(error))) => Ok(errno(error)),
+        _ => Err(Violation::new("foreign-irq", u64::from(number))),
+    }
+}
+
+/// Enters the interrupt in the ledger and requests it; the handler may run before this returns.
+fn start(irq: Irq, flags: u32) -> Result {
+    let irq = Arc::new(irq, GFP_KERNEL)?;
+    let domain = irq.domain.clone();
+    {
+        let mut list = domain.irq.list.lock();
+        if list.len() >= IRQS_MAX {
+            return Err(ENOSPC);
+        }
+        list.reserve(1, GFP_ATOMIC)?;
+    }
+    if irq.source == Source::Line {
+        irq.device.set_line(1);
+    }
+    // A thread of the kernel's is there only for a driver that has a thread function.
+    irq::request(&irq, flags, irq.thread_fn != 0)?;
+    let kept = {
+        let mut list = domain.irq.list.lock();
+        // Under the lock: either the release after a death sees the entry, or this sees the death.
+        !domain.is_dead() && list.push(irq.clone(), GFP_ATOMIC).is_ok()
+    };
+    if !kept {
+        irq.free();
+        return Err(ENOMEM);
+    }
+    Ok(())
+}
+
+/// `free_irq(irq, dev_id)`: returns the name, which drivers ignore.
+pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
+    let (number, dev_id) = (call.uint(0), call.arg(1));
+    let mine = |irq: &Irq| irq.number == number && irq.dev_id == dev_id;
+    match call.domain.irq.find(mine) {
+        Some(irq) if irq.thread.load(Ordering::SeqCst) == irq::process() => {
+            return Err(Violation::new("irq-waits-for-itself", u64::from(number)));
+        }
+        _ => {}
+    }
+    match call.domain.irq.take(mine) {
+        Some(irq) => {
+            irq.free();
+            Ok(0)
+        }
+        None => Err(Violation::new("free-unknown-irq", u64::from(number))),
+    }
+}
+
+/// `enable_irq(irq)`
+pub(crate) fn enable(call: &mut Call<'_>) -> Outcome {
+    let irq = numbered(call)?;
+    let before = irq.disabled.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+    match before {
+        Ok(before) => {
+            irq::enable(irq.number);
+            if before == 1 && irq.is_pending() {
+                irq::schedule(&irq);
+            }
+            Ok(0)
+        }
+        Err(_) => Err(Violation::new("irq-enable-unbalanced", u64::from(irq.number))),
+    }
+}
+
+/// `disable_irq_nosync(irq)`
+pub(crate) fn disable_nosync(call: &mut Call<'_>) -> Outcome {
+    let irq = numbered(call)?;
+    irq.disabled.fetch_add(1, Ordering::SeqCst);
+    irq::disable_nosync(irq.number);
+    Ok(0)
+}
+
+/// `disable_irq(irq)`
+pub(crate) fn disable(call: &mut Call<'_>) -> Outcome {
+    disable_nosync(call)?;
+    synchronize(call)
+}
+
+/// `disable_hardirq(irq)`: as the kernel's, does not wait for threads, and may be called where
+/// sleeping is not allowed. Returns whether no handler runs any more.
+pub(crate) fn disable_hard(call: &mut Call<'_>) -> Outcome {
+    let irq = numbered(call)?;
+    irq.disabled.fetch_add(1, Ordering::SeqCst);
+    let idle = irq::disable_hard(irq.number);
+    let begin = cpu::now();
+    loop {
+        let running = irq.running.load(Ordering::SeqCst);
+        // A handler that disables its own interrupt does not wait for itself.
+        if running < 0 || (!call.may_sleep() && running == cpu::id() as i32) {
+            return Ok(u64::from(idle));
+        }
+        if call.domain.is_dead() || cpu::now().wrapping_sub(begin) > SPIN_MAX {
+            return Ok(0);
+        }
+        irq::relax();
+    }
+}
+
+/// `synchronize_irq(irq)`: waits until everything that was counted is served.
+pub(crate) fn synchronize(call: &mut Call<'_>) -> Outcome {
+    let irq = numbered(call)?;
+    if irq.thread.load(Ordering::SeqCst) == irq::process() {
+        return Err(Violation::new("irq-waits-for-itself", u64::from(irq.number)));
+    }
+    irq::synchronize(irq.number);
+    let target = irq.raised.load(Ordering::SeqCst);
+    while !call.domain.is_dead() {
+        let running = irq.running.load(Ordering::SeqCst) >= 0;
+        let served = irq.served.load(Ordering::SeqCst) >= target;
+        let off = irq.disabled.load(Ordering::SeqCst) != 0;
+        if !running && (served || off || irq.handler == 0) {
+            return Ok(0);
+        }
+        cpu::sleep_ms(1);
+    }
+    Ok(0)
 }

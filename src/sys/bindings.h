@@ -43,4 +43,5 @@
 #include <net/gro.h>
 #include <net/page_pool/helpers.h>
 #include "net_shim.h"
+#include "device.h"
 #include "shim.h"

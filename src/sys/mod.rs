@@ -7,22 +7,26 @@ pub(crate) mod access;
 pub(crate) mod bindings;
 pub(crate) mod cpu;
 pub(crate) mod defer;
+pub(crate) mod dma;
 pub(crate) mod entry_slots;
-pub(crate) mod facts;
-pub(crate) mod file;
 pub(crate) mod ethtool;
+pub(crate) mod facts;
 pub(crate) mod features;
+pub(crate) mod file;
+pub(crate) mod irq;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod napi;
 pub(crate) mod net;
 pub(crate) mod net_layout;
 pub(crate) mod net_proxies;
-pub(crate) mod ring3;
 pub(crate) mod params;
+pub(crate) mod pci;
+pub(crate) mod pci_driver;
 pub(crate) mod random;
-pub(crate) mod sysfs;
+pub(crate) mod ring3;
 pub(crate) mod skb;
+pub(crate) mod sysfs;
 
 /// The function pointer by which the kernel is to call the proxy `$function`, a
 /// `#[no_mangle] unsafe extern "C" fn` of this folder.

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The driver's `pci_driver`, its twin in the PCI core, and what the core calls: probe, remove,
+//! shutdown, power management and error recovery, each an upcall in process context.
+
+use super::device::PciDevice;
+use crate::call::{errno, Call, Outcome, Violation};
+use crate::domain::Domain;
+use crate::run::{self, Context};
+use crate::sys::params::{self, Param};
+use crate::sys::pci::{self, layout, PciRef};
+use crate::sys::pci_driver::{matches, Id, Registered, ERROR_SLOTS, PM_SLOTS};
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+/// Entries of an id table that are copied at most.
+const IDS_MAX: u64 = 4096;
+/// `PCI_ERS_RESULT_DISCONNECT`: what a dead driver answers to a channel error.
+pub(crate) const ERS_DISCONNECT: u32 = 4;
+/// `PCI_ERS_RESULT_NO_AER_DRIVER`: the highest answer.
+const ERS_MAX: u32 = 6;
+
+/// A function of the driver.
+#[derive(Clone, Copy)]
+pub(crate) enum Slot {
+    Shutdown,
+    /// By its place in `struct dev_pm_ops`.
+    Pm(usize),
+    /// By its place in `struct pci_error_handlers`.
+    Error(usize),
+}
+
+/// What SIDE knows of a driver that the domain registered, fetched and checked once.
+pub(crate) struct Twin {
+    domain: Arc<Domain>,
+    /// The driver's name for itself.
+    name: KVec<u8>,
+    /// Address of the driver's id table.
+    ids: u64,
+    probe: u64,
+    remove: u64,
+    shutdown: u64,
+    pm: Option<[u64; PM_SLOTS]>,
+    errors: Option<[u64; ERROR_SLOTS]>,
+}
+
+impl Twin {
+    fn function(&self, slot: Slot) -> u64 {
+        match slot {
+            Slot::Shutdown => self.shutdown,
+            Slot::Pm(n) => self.pm.as_ref().and_then(|pm| pm.get(n)).copied().unwrap_or(0),
+            Slot::Error(n) => {
+                self.errors.as_ref().and_then(|errors| errors.get(n)).copied().unwrap_or(0)
+            }
+        }
+    }
+
+    /// Whether the driver has this function.
+    pub(crate) fn has(&self, slot: Slot) -> bool {
+        self.function(slot) != 0
+    }
+
+    /// Whether the driver has functions of power management.
+    pub(crate) fn has_pm(&self) -> bool {
+        self.pm.is_some()
+    }
+
+    /// Whether the driver has error handlers.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.errors.is_some()
+    }
+}
+
+/// A function that the driver named: text, or nothing.
+fn function(call: &Call<'_>, at: u64) -> Result<u64, Violation> {
+    let address = call.read(at)?;
+    if address != 0 && !call.domain.memory.is_text(address) {
+        return Err(Violation::new("bad-function", address));
+    }
+    Ok(address)
+}
+
+fn table<const N: usize>(call: &Call<'_>, at: u64) -> Result<Option<[u64; N]>, Violation> {
+    if at == 0 {
+        return Ok(None);
+    }
+    let mut functions = [0; N];
+    for (n, slot) in functions.iter_mut().enumerate() {
+        *slot = function(call, at + 8 * n as u64)?;
+    }
+    Ok(Some(functions))
+}
+
+/// Copies the id table at `at`, its end included.
+fn read_ids(call: &Call<'_>, at: u64) -> Result<KVVec<Id>, Violation> {
+    let full = |_| Violation::new("id-table", at);
+    let mut ids = KVVec::new();
+    for n in 0..IDS_MAX {
+        let entry = at.wrapping_add(n * layout::ID);
+        let id = Id::new(call.read(entry)?, call.read(entry + 24)?, call.read(entry + 32)?);
+        ids.push(id, GFP_KERNEL).map_err(full)?;
+        if id.is_last() {
+            return Ok(ids);
+        }
+    }
+    Err(Violation::new("id-table", at))
+}
+
+/// `__pci_register_driver(drv, owner, mod_name)`
+pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
+    let at = call.arg(0);
+    if call.domain.pci.drivers.lock().iter().any(|(handle, _)| *handle == at) {
+        return Ok(errno(EBUSY));
+    }
+    let mut buffer = [0; 48];
+    let name = call.read_str(call.read(at + layout::DRIVER_NAME)?, &mut buffer)?;
+    if name.is_empty() || name.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'/') {
+        return Err(Violation::new("driver-name", at));
+    }
+    let ids_at: u64 = call.read(at + layout::DRIVER_IDS)?;
+    let probe = function(call, at + layout::DRIVER_PROBE)?;
+    if probe == 0 || ids_at == 0 {
+        return Ok(errno(EINVAL));
+    }
+    let ids = read_ids(call, ids_at)?;
+    let (mut own, mut twin_name) = (KVec::new(), KVec::new());
+    let named = own
+        .extend_from_slice(b"side-", GFP_KERNEL)
+        .and_then(|()| own.extend_from_slice(name, GFP_KERNEL))
+        .and_then(|()| own.push(0, GFP_KERNEL))
+        .and_then(|()| twin_name.extend_from_slice(name, GFP_KERNEL));
+    if named.is_err() {
+        return Ok(errno(ENOMEM));
+    }
+    let errors_at = call.read(at + layout::DRIVER_ERRORS)?;
+    let pm_at = call.read(at + layout::DRIVER_PM)?;
+    let twin = Twin {
+        domain: call.domain.clone(),
+        name: twin_name,
+        ids: ids_at,
+        probe,
+        remove: function(call, at + layout::DRIVER_REMOVE)?,
+        shutdown: function(call, at + layout::DRIVER_SHUTDOWN)?,
+        pm: table(call, pm_at)?,
+        errors: table(call, errors_at)?,
+    };
+    free_devices(call.domain, &ids);
+    match Registered::new(own, ids, twin) {
+        Ok(registered) => {
+            let kept = call.domain.pci.keep(at, registered);
+            // Whoever released what a dead domain holds did not see this driver.
+            if call.domain.is_dead() {
+                drop(call.domain.pci.take(at));
+            }
+            Ok(kept.map_or_else(errno, |()| 0))
+        }
+        Err(error) => Ok(errno(error)),
+    }
+}
+
+/// `pci_unregister_driver(drv)`
+pub(crate) fn unregister(call: &mut Call<'_>) -> Outcome {
+    let at = call.arg(0);
+    match call.domain.pci.take(at) {
+        Some(registered) => {
+            drop(registered);
+            Ok(0)
+        }
+        None => Err(Violation::new("unregister-unknown-driver", at)),
+    }
+}
+
+impl super::State {
+    fn keep(&self, at: u64, registered: Registered) -> Result {
+        let mut list = KVec::with_capacity(1, GFP_KERNEL)?;
+        list.push((at, registered), GFP_KERNEL)?;
+        let mut drivers = self.drivers.lock();
+        // Most modules register one driver: the list is then the one just made.
+        if drivers.is_empty() {
+            *drivers = list;
+            return Ok(());
+        }
+        let reserved = drivers.reserve(1, kernel::alloc::flags::GFP_ATOMIC);
+        if reserved.is_ok() {
+            if let Some(entry) = list.pop() {
+                drivers.push(entry, kernel::alloc::flags::GFP_ATOMIC)?;
+            }
+        }
+        drop(drivers);
+        // Without memory the driver is unregistered here, outside the lock.
+        drop(list);
+        Ok(reserved?)
+    }
+
+    fn take(&self, at: u64) -> Option<Registered> {
+        let mut drivers = self.drivers.lock();
+        let n = drivers.iter().position(|(handle, _)| *handle == at)?;
+        drivers.remove(n).ok().map(|(_, registered)| registered)
+    }
+}
+
+/// Whether the user lets SIDE have `device`.
+fn wanted(device: &PciRef) -> bool {
+    params::string(Param::Device).map_or(true, |name| name == device.name().as_bytes())
+}
+
+/// Looks at the devices that the driver is for: those that another driver holds are named, and
+/// taken over if the user asked for that.
+fn free_devices(domain: &Arc<Domain>, ids: &KVVec<Id>) {
+    pci::each(|device| {
+        let mut buffer = [0; 48];
+        if !wanted(device) || !matches(ids, device) {
+            return;
+        }
+        let Some(holder) = device.held_by(&mut buffer) else {
+            return;
+        };
+        let (name, device_name) = (domain.name(), device.name());
+        if !params::takeover() {
+            pr_info!("{}: {} belongs to driver {}: left alone\n", name, device_name, holder);
+            return;
+        }
+        pr_info!("{}: taking {} over from driver {}\n", name, device_name, holder);
+        let noted =
+            domain.pci.taken.lock().push(device.clone(), kernel::alloc::flags::GFP_ATOMIC);
+        if noted.is_ok() {
+            device.unbind();
+        }
+    });
+}
+
+/// An upcall about a device: brings the shadow up to date before, and carries the driver's inline
+/// writes over afterwards.
+fn upcall(
+    domain: &Arc<Domain>,
+    device: &PciDevice,
+    name: &'static str,
+    function: u64,
+    args: &[u64],
+) -> Option<u64> {
+    if domain.is_dead() {
+        return None;
+    }
+    if let Err(violation) = device.refresh_all(domain) {
+        domain.breach(name, violation);
+        return None;
+    }
+    let value = run::upcall(domain, name, function, args, Context::Process).ok()?;
+    if let Err(violation) = device.mirror(domain) {
+        domain.breach(name, violation);
+        return None;
+    }
+    Some(value)
+}
+
+/// An errno of the driver's, or `EIO` for what is none.
+fn status(value: u64) -> i32 {
+    match value as i32 {
+        value @ -4095..=0 => value,
+        value if value > 0 => 0,
+        _ => EIO.to_errno(),
+    }
+}
+
+/// The PCI core offers a device. `index` is the place of the matching id in the table, `id` the
+/// entry itself.
+pub(crate) fn probe(twin: &Twin, raw: PciRef, index: Option<usize>, id: &Id) -> i32 {
+    let domain = &twin.domain;
+    if domain.is_dead() || !wanted(&raw) {
+        return ENODEV.to_errno();
+    }
+    if !raw.has_iommu() {
+        pr_warn!("{}: {}: no IOMMU: DMA is not contained\n", domain.name(), raw.name());
+    }
+    let device = match PciDevice::new(domain, raw, &twin.name) {
+        Ok(device) => device,
+        Err(error) => return error.to_errno(),
+    };
+    let id = match index {
+        Some(index) => Ok(twin.ids + index as u64 * layout::ID),
+        None => device.put_id(domain, id.words()),
+    };
+    let answer = match id {
+        Ok(id) => upcall(domain, &device, "probe", twin.probe, &[device.shadow, id]),
+        Err(_) => None,
+    };
+    let code = answer.map_or(EIO.to_errno(), status);
+    if code != 0 {
+        device.release(domain);
+    }
+    code
+}
+
+/// The device goes.
+pub(crate) fn remove(twin: &Twin, raw: &PciRef) {
+    let domain = &twin.domain;
+    let Some(device) = domain.pci.find(raw) else {
+        return;
+    };
+    if !raw.is_present() {
+        device.set_gone();
+        device.vanish(domain);
+    }
+    if twin.remove != 0 {
+        upcall(domain, &device, "remove", twin.remove, &[device.shadow]);
+    }
+    // Interfaces go before the device that they hang on.
+    if domain.is_dead() {
+        domain.net.release(domain);
+    }
+    device.release(domain);
+}
+
+/// The machine is shut down.
+pub(crate) fn shutdown(twin: &Twin, raw: &PciRef) {
+    if let Some(device) = twin.domain.pci.find(raw) {
+        upcall(&twin.domain, &device, "shutdown", twin.shutdown, &[device.shadow]);
+        if twin.domain.is_dead() {
+            device.silence();
+        }
+    }
+}
+
+/// Power management calls for slot `slot` of `struct dev_pm_ops`. A dead driver has nothing to save
+/// and must not hold up the system.
+pub(crate) fn power(twin: &Twin, raw: &PciRef, slot: usize, name: &'static str) -> i32 {
+    let domain = &twin.domain;
+    let Some(device) = domain.pci.find(raw) else {
+        return 0;
+    };
+    let function = twin.function(Slot::Pm(slot));
+    upcall(domain, &device, name, function, &[device.device_handle()]).map_or(0, status)
+}
+
+/// Error recovery calls for slot `slot` of `struct pci_error_handlers`. Returns a
+/// `pci_ers_result_t`.
+pub(crate) fn channel_error(
+    twin: &Twin,
+    raw: &PciRef,
+    slot: usize,
+    name: &'static str,
+    argument: Option<u32>,
+) -> u32 {
+    let domain = &twin.domain;
+    let Some(device) = domain.pci.find(raw) else {
+        return ERS_DISCONNECT;
+    };
+    let function = twin.function(Slot::Error(slot));
+    let args = [device.shadow, u64::from(argument.unwrap_or(0))];
+    match upcall(domain, &device, name, function, &args) {
+        Some(value) if (1..=u64::from(ERS_MAX)).contains(&(value & 0xffff_ffff)) => value as u32,
+        _ => ERS_DISCONNECT,
+    }
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interrupts of a domain's devices: SIDE's own hard handler, which only masks and marks, and the
+//! tasklet that makes the upcall.
+
+use super::bindings;
+use super::entry;
+use crate::side_stubs::handlers::irq::{self, Answer, Irq};
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+/// A tasklet of high priority, embedded in an [`Irq`].
+pub(crate) struct Tasklet(UnsafeCell<bindings::tasklet_struct>);
+
+// SAFETY: the kernel's tasklet functions serialise.
+unsafe impl Send for Tasklet {}
+// SAFETY: as above.
+unsafe impl Sync for Tasklet {}
+
+impl Tasklet {
+    /// One that is not set up yet.
+    pub(crate) fn new() -> Self {
+        // SAFETY: zero is a value of the structure; `request` sets it up in place.
+        Tasklet(UnsafeCell::new(unsafe { core::mem::zeroed() }))
+    }
+}
+
+/// Requests the interrupt. The handler may run before this returns. The kernel holds a reference to
+/// `irq` until [`free`].
+pub(crate) fn request(irq: &Arc<Irq>, flags: u32, thread: bool) -> Result {
+    let pointer = Arc::into_raw(irq.clone());
+    // SAFETY: `irq` does not move, and was not set up before.
+    unsafe {
+        bindings::tasklet_setup(irq.tasklet.0.get(), Some(entry!(side_proxy_irq_tasklet)));
+    }
+    let thread_fn: bindings::irq_handler_t =
+        if thread { Some(entry!(side_proxy_irq_thread)) } else { None };
+    // SAFETY: the name ends with a NUL and lies in `irq`, which the reference keeps alive until the
+    // interrupt is freed.
+    let code = unsafe {
+        bindings::request_threaded_irq(
+            irq.number,
+            Some(entry!(side_proxy_irq)),
+            thread_fn,
+            flags as _,
+            irq.name.as_ptr().cast(),
+            pointer.cast_mut().cast(),
+        )
+    };
+    if code != 0 {
+        // SAFETY: the kernel did not take the reference.
+        drop(unsafe { Arc::from_raw(pointer) });
+        return Err(Error::from_errno(code));
+    }
+    Ok(())
+}
+
+/// Frees an interrupt that was requested, once: waits for its handler, its thread and its tasklet.
+/// Process context.
+pub(crate) fn free(irq: &Arc<Irq>) {
+    let pointer = Arc::as_ptr(irq);
+    // SAFETY: requested with this pointer.
+    unsafe {
+        bindings::free_irq(irq.number, pointer.cast_mut().cast());
+        bindings::tasklet_kill(irq.tasklet.0.get());
+    }
+    // SAFETY: the reference that `request` gave to the kernel; nothing uses it any more.
+    drop(unsafe { Arc::from_raw(pointer) });
+}
+
+/// Has the tasklet run soon. Any context.
+pub(crate) fn schedule(irq: &Irq) {
+    // SAFETY: set up by `request`; the caller holds a reference.
+    unsafe { bindings::side_tasklet_hi_schedule(irq.tasklet.0.get()) }
+}
+
+/// Wakes the interrupt's thread.
+pub(crate) fn wake_thread(irq: &Irq) {
+    // SAFETY: the interrupt is requested with this pointer while its tasklet runs.
+    unsafe {
+        bindings::irq_wake_thread(irq.number, core::ptr::from_ref(irq).cast_mut().cast());
+    }
+}
+
+/// Undoes one disable of interrupt `number`.
+pub(crate) fn enable(number: u32) {
+    // SAFETY: the callers count their disables.
+    unsafe { bindings::enable_irq(number) }
+}
+
+/// Disables interrupt `number` without waiting; nests. Any context.
+pub(crate) fn disable_nosync(number: u32) {
+    // SAFETY: allowed for any number.
+    unsafe { bindings::disable_irq_nosync(number) }
+}
+
+/// Disables interrupt `number` and waits for its hard handlers. Any context but such a handler.
+/// Returns whether no thread of it is active.
+pub(crate) fn disable_hard(number: u32) -> bool {
+    // SAFETY: as above.
+    unsafe { bindings::disable_hardirq(number) }
+}
+
+/// Waits for handlers and threads of interrupt `number`. Process context.
+pub(crate) fn synchronize(number: u32) {
+    // SAFETY: allowed for any number.
+    unsafe { bindings::synchronize_irq(number) }
+}
+
+/// Lets the CPU breathe in a loop that waits.
+pub(crate) fn relax() {
+    // SAFETY: an instruction.
+    unsafe { bindings::side_cpu_relax() }
+}
+
+/// The hard handler.
+#[no_mangle]
+unsafe extern "C" fn side_proxy_irq(
+    _number: i32,
+    irq: *mut kernel::ffi::c_void,
+) -> bindings::irqreturn_t {
+    // SAFETY: the pointer that `request` registered, referenced until `free`.
+    match irq::hard(unsafe { &*irq.cast::<Irq>() }) {
+        Answer::None => bindings::irqreturn_IRQ_NONE,
+        Answer::Handled => bindings::irqreturn_IRQ_HANDLED,
+        Answer::Thread => bindings::irqreturn_IRQ_WAKE_THREAD,
+    }
+}
+
+/// The interrupt's thread.
+#[no_mangle]
+unsafe extern "C" fn side_proxy_irq_thread(
+    _number: i32,
+    irq: *mut kernel::ffi::c_void,
+) -> bindings::irqreturn_t {
+    // SAFETY: as above.
+    irq::thread(unsafe { &*irq.cast::<Irq>() });
+    bindings::irqreturn_IRQ_HANDLED
+}
+
+/// The bottom half.
+#[no_mangle]
+unsafe extern "C" fn side_proxy_irq_tasklet(tasklet: *mut bindings::tasklet_struct) {
+    // SAFETY: the tasklet is embedded in an `Irq`, which `free` keeps alive until the tasklet is
+    // dead.
+    let irq = unsafe { &*tasklet.byte_sub(offset_of!(Irq, tasklet)).cast::<Irq>() };
+    irq::bottom_half(irq);
+}
+
+/// The number of the process that runs here, never 0 in process context.
+pub(crate) fn process() -> i32 {
+    kernel::current!().pid()
+}
