@@ -183,8 +183,8 @@ fn configure(call: &Call<'_>, device: &Arc<NetDevice>) -> Result<Result<()>, Vio
 }
 
 /// The kernel's device behind the shadow at `handle`.
-fn parent_of(_call: &Call<'_>, _handle: u64) -> Option<Parent> {
-    None
+fn parent_of(call: &Call<'_>, handle: u64) -> Option<Parent> {
+    Some(call.domain.pci.by_device(handle)?.raw.parent())
 }
 
 /// Registers the device at argument 0; RTNL is held.

@@ -24,14 +24,11 @@ unsafe impl Send for Parent {}
 // SAFETY: as above.
 unsafe impl Sync for Parent {}
 
-impl Parent {
-    /// The parent at `device`.
-    ///
-    /// # Safety
-    ///
-    /// `device` must outlive the registration of each net_device that it is given to.
-    pub(crate) unsafe fn new(device: *mut bindings::device) -> Self {
-        Parent(device)
+impl super::pci::PciRef {
+    /// The device as the parent of a net_device. It stays bound to SIDE for as long as the driver
+    /// that registers the net_device drives it.
+    pub(crate) fn parent(&self) -> Parent {
+        Parent(self.device())
     }
 }
 
