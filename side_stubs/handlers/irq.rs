@@ -49,11 +49,11 @@ pub(crate) struct Irq {
     pub(crate) name: KVec<u8>,
     pub(crate) tasklet: Tasklet,
     domain: Arc<Domain>,
-    device: PciRef,
-    /// Shadow of the device, by which it is told from others of the domain.
-    owner: u64,
+    /// The devices that may pull the line; of a message the one that sends it. A number alone does
+    /// not tell which of the domain's devices on a shared line a handler is for.
+    devices: KVec<Line>,
     source: Source,
-    /// The device can stop its line; else the kernel's disable does.
+    /// All of them can stop their line; else the kernel's disable does.
     maskable: bool,
     handler: u64,
     thread_fn: u64,
@@ -65,12 +65,21 @@ pub(crate) struct Irq {
     running: AtomicI32,
     /// Disables by the driver that are not undone.
     disabled: AtomicU32,
-    /// The line is stopped on behalf of an upcall to come.
-    stopped: AtomicBool,
+    /// The number is disabled on behalf of an upcall to come.
+    held_off: AtomicBool,
     /// No upcall begins any more.
     gone: AtomicBool,
     /// The process in which the thread function runs, or 0.
     thread: AtomicI32,
+}
+
+/// A device of an interrupt.
+struct Line {
+    raw: PciRef,
+    /// Its shadow, by which it is told from others of the domain.
+    owner: u64,
+    /// The line is stopped at the device on behalf of an upcall to come.
+    stopped: AtomicBool,
 }
 
 /// What a domain holds of interrupts.
@@ -99,9 +108,10 @@ impl State {
     }
 }
 
-/// Frees the interrupts of `device`.
+/// Frees the interrupts of `device` alone; a line that it shares with other devices of the domain
+/// stays for those.
 pub(crate) fn release_device(domain: &Arc<Domain>, device: &PciDevice) {
-    release_if(domain, |irq| irq.owner == device.shadow);
+    release_if(domain, |irq| irq.is_only_for(device));
 }
 
 fn release_if(domain: &Arc<Domain>, which: impl Fn(&Irq) -> bool) {
@@ -112,7 +122,7 @@ fn release_if(domain: &Arc<Domain>, which: impl Fn(&Irq) -> bool) {
 
 /// Whether an interrupt of `device` is requested.
 pub(crate) fn in_use(domain: &Domain, device: &PciDevice) -> bool {
-    domain.irq.find(|irq| irq.owner == device.shadow).is_some()
+    domain.irq.find(|irq| irq.is_only_for(device)).is_some()
 }
 
 impl Irq {
@@ -126,31 +136,39 @@ impl Irq {
         self.raised.load(Ordering::SeqCst) != self.served.load(Ordering::SeqCst)
     }
 
-    /// Stops the line. Whether it was this device that pulled it.
+    fn is_only_for(&self, device: &PciDevice) -> bool {
+        matches!(&self.devices[..], [line] if line.owner == device.shadow)
+    }
+
+    /// Stops the line at each device that pulls it. Whether any does.
     fn stop_line(&self) -> bool {
-        if self.maskable {
-            if !self.device.check_and_mask_line() {
-                return false;
+        if !self.maskable {
+            // The line cannot rise again before the enable.
+            if !self.held_off.swap(true, Ordering::SeqCst) {
+                irq::disable_nosync(self.number);
             }
-        } else {
-            // Disables nest, and the line cannot rise again before the enable.
-            irq::disable_nosync(self.number);
+            return true;
         }
-        self.stopped.store(true, Ordering::SeqCst);
-        true
+        let mut pulled = false;
+        for line in &self.devices {
+            if line.raw.check_and_mask_line() {
+                line.stopped.store(true, Ordering::SeqCst);
+                pulled = true;
+            }
+        }
+        pulled
     }
 
     /// Lets the line go. An interrupt that is still there counts as a new one.
     fn release_line(&self) {
-        if !self.stopped.swap(false, Ordering::SeqCst) {
-            return;
-        }
-        if !self.maskable {
+        if self.held_off.swap(false, Ordering::SeqCst) {
             irq::enable(self.number);
-        } else if !self.device.check_and_unmask_line() {
-            self.stopped.store(true, Ordering::SeqCst);
-            self.raised.fetch_add(1, Ordering::SeqCst);
-            irq::schedule(self);
+        }
+        for line in &self.devices {
+            if line.stopped.swap(false, Ordering::SeqCst) && !line.raw.check_and_unmask_line() {
+                line.stopped.store(true, Ordering::SeqCst);
+                self.raised.fetch_add(1, Ordering::SeqCst);
+            }
         }
     }
 
@@ -158,12 +176,14 @@ impl Irq {
     fn free(self: &Arc<Self>) {
         self.gone.store(true, Ordering::SeqCst);
         irq::free(self);
-        // The line of a dead driver's device stays stopped: nobody would serve it.
-        let stopped = self.stopped.swap(false, Ordering::SeqCst);
-        if stopped && !self.maskable {
+        if self.held_off.swap(false, Ordering::SeqCst) {
             irq::enable(self.number);
-        } else if stopped && !self.domain.is_dead() {
-            self.device.set_line(1);
+        }
+        // The line of a dead driver's device stays stopped: nobody would serve it.
+        for line in &self.devices {
+            if line.stopped.swap(false, Ordering::SeqCst) && !self.domain.is_dead() {
+                line.raw.set_line(1);
+            }
         }
         for _ in 0..self.disabled.swap(0, Ordering::SeqCst) {
             irq::enable(self.number);
@@ -263,50 +283,49 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
     if call.domain.irq.find(|irq| irq.number == number && irq.dev_id == dev_id).is_some() {
         return Ok(errno(EBUSY));
     }
-    let domain = call.domain;
-    let mut name = Some(kept);
-    let mut answer = None;
-    // Several devices may share a line's number; the driver's data cannot tell which of them is
-    // meant, so each of them is asked whether it has a handler yet.
+    let mut irq = Irq {
+        number,
+        name: kept,
+        tasklet: Tasklet::new(),
+        domain: call.domain.clone(),
+        devices: KVec::new(),
+        source: Source::Message,
+        maskable: true,
+        handler,
+        thread_fn,
+        dev_id,
+        raised: AtomicU64::new(0),
+        served: AtomicU64::new(0),
+        running: AtomicI32::new(-1),
+        disabled: AtomicU32::new(u32::from(flags & NO_AUTOEN != 0)),
+        held_off: AtomicBool::new(false),
+        gone: AtomicBool::new(false),
+        thread: AtomicI32::new(0),
+    };
+    let mut first: Option<Arc<PciDevice>> = None;
     let mut at = None;
-    while let Some((shadow, device)) = domain.pci.devices.after(at) {
+    while let Some((shadow, device)) = call.domain.pci.devices.after(at) {
         at = Some(shadow);
-        let taken =
-            domain.irq.find(|irq| irq.number == number && irq.owner == device.shadow).is_some();
-        answer = device.with_source(number, |source| {
-            if taken && source == Source::Line {
-                return None;
-            }
-            let irq = Irq {
-                number,
-                name: name.take()?,
-                tasklet: Tasklet::new(),
-                domain: domain.clone(),
-                device: device.raw.clone(),
-                owner: device.shadow,
-                source,
-                maskable: device.raw.line_maskable(),
-                handler,
-                thread_fn,
-                dev_id,
-                raised: AtomicU64::new(0),
-                served: AtomicU64::new(0),
-                running: AtomicI32::new(-1),
-                disabled: AtomicU32::new(u32::from(flags & NO_AUTOEN != 0)),
-                stopped: AtomicBool::new(false),
-                gone: AtomicBool::new(false),
-                thread: AtomicI32::new(0),
-            };
-            Some(start(irq, flags))
-        });
-        if matches!(answer, Some(Some(_))) {
-            break;
+        let Some(source) = device.with_source(number, |source| source) else {
+            continue;
+        };
+        let line = Line {
+            raw: device.raw.clone(),
+            owner: device.shadow,
+            stopped: AtomicBool::new(false),
+        };
+        irq.source = source;
+        irq.maskable &= device.raw.line_maskable();
+        if irq.devices.push(line, GFP_KERNEL).is_err() {
+            return Ok(errno(ENOMEM));
         }
+        first.get_or_insert(device);
     }
-    match answer {
-        Some(Some(Ok(()))) => Ok(0),
-        Some(Some(Err(error))) => Ok(errno(error)),
-        _ => Err(Violation::new("foreign-irq", u64::from(number))),
+    // Under the lock of its device, so that the vectors stay as they are meanwhile.
+    match first.and_then(|device| device.with_source(number, |_| start(irq, flags))) {
+        Some(Ok(())) => Ok(0),
+        Some(Err(error)) => Ok(errno(error)),
+        None => Err(Violation::new("foreign-irq", u64::from(number))),
     }
 }
 
@@ -322,7 +341,9 @@ fn start(irq: Irq, flags: u32) -> Result {
         list.reserve(1, GFP_ATOMIC)?;
     }
     if irq.source == Source::Line {
-        irq.device.set_line(1);
+        for line in &irq.devices {
+            line.raw.set_line(1);
+        }
     }
     // A thread of the kernel's is there only for a driver that has a thread function.
     irq::request(&irq, flags, irq.thread_fn != 0)?;
