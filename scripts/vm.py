@@ -208,7 +208,7 @@ def emulator_arguments(options, release, accel):
         "-machine", "q35,memory-backend=ram,kernel-irqchip=split,hpet=on",
         "-accel", accel_argument, "-cpu", cpu, "-smp", str(smp), "-m", options.memory,
         "-object", f"memory-backend-memfd,id=ram,size={options.memory},share=on",
-        "-kernel", f"/boot/vmlinuz-{release}", "-initrd", f"{SESSION}/initramfs",
+        "-kernel", f"/usr/lib/modules/{release}/vmlinuz", "-initrd", f"{SESSION}/initramfs",
     ]
     if options.icount:
         arguments += ["-icount", "shift=0,sleep=off"]
@@ -259,7 +259,7 @@ async def kvm_boots(release):
     process = await asyncio.create_subprocess_exec(
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-machine", "q35", "-accel", "kvm", "-cpu", "max", "-m", "512M", "-serial", "stdio",
-        "-kernel", f"/boot/vmlinuz-{release}", "-initrd", f"{SESSION}/probe",
+        "-kernel", f"/usr/lib/modules/{release}/vmlinuz", "-initrd", f"{SESSION}/probe",
         "-append", "console=ttyS0 panic=-1",
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT)
