@@ -447,7 +447,7 @@ pub(crate) fn barrier() {
 /// A number that names the running task.
 pub(crate) fn current() -> u64 {
     // SAFETY: reads a per-CPU pointer.
-    unsafe { bindings::side_current() }
+    unsafe { bindings::side_task() }
 }
 
 /// Whether the stack says that more packets follow the one at hand.

@@ -131,7 +131,7 @@ void side_smp_mb(void)
 	smp_mb();
 }
 
-u64 side_current(void)
+u64 side_task(void)
 {
 	return (unsigned long)current;
 }

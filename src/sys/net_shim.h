@@ -69,7 +69,7 @@ void side_txq_sent(struct netdev_queue *queue, u32 bytes, bool more);
 void side_txq_completed(struct netdev_queue *queue, u32 packets, u32 bytes);
 bool side_xmit_more(void);
 void side_smp_mb(void);
-u64 side_current(void);
+u64 side_task(void);
 bool side_netif_running(const struct net_device *dev);
 
 #endif
