@@ -15,7 +15,7 @@ use crate::sys::lock::BhLock;
 use crate::sys::napi::Twin;
 use crate::sys::net_layout::*;
 use crate::sys::{cpu, net};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{Arc, ArcBorrow};
 
@@ -40,11 +40,12 @@ pub(crate) struct Napi {
     function: u64,
     pub(crate) twin: Twin,
     claims: BhLock<Claims>,
-    /// The CPU that polls, plus one, while the driver may hand packets to the stack.
-    poller: AtomicUsize,
+    /// The poll in progress that the driver has not completed: its number and, in the low 16 bits,
+    /// its CPU plus one; 0 if there is none. Once a poll is completed the next may begin on
+    /// another CPU while the first is still on its way out, so each knows its own number.
+    polling: AtomicU64,
+    polls: AtomicU64,
     budget: AtomicI32,
-    /// The driver has completed the poll in progress.
-    completed: AtomicBool,
     listed: AtomicBool,
 }
 
@@ -56,7 +57,7 @@ impl Napi {
 
     /// Whether this CPU is in this instance's poll and has not completed it.
     pub(crate) fn is_polling_here(&self) -> bool {
-        self.poller.load(Ordering::Relaxed) == cpu::id() + 1
+        self.polling.load(Ordering::Acquire) & 0xffff == cpu::id() as u64 + 1
     }
 
     /// Shows the driver whether the instance is scheduled: `napi_synchronize` looks at the bit.
@@ -79,12 +80,13 @@ impl Napi {
             return 0;
         }
         self.budget.store(budget, Ordering::Relaxed);
-        self.completed.store(false, Ordering::Relaxed);
-        self.poller.store(cpu::id() + 1, Ordering::Relaxed);
+        let number = self.polls.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let this = number << 16 | (cpu::id() as u64 + 1);
+        self.polling.store(this, Ordering::Release);
         self.device.sync_in();
         let args = [self.handle, budget as u32 as u64];
         let answer = run::upcall(domain, "poll", self.function, &args, Context::Atomic);
-        self.poller.store(0, Ordering::Relaxed);
+        let ours = self.take_poll(this);
         self.device.flush_all();
         let done = match answer {
             Ok(value) => {
@@ -99,7 +101,7 @@ impl Napi {
             }
             Err(_) => 0,
         };
-        if self.completed.load(Ordering::Relaxed) {
+        if !ours {
             // A completed poll must not claim the whole budget.
             return core::cmp::min(done, core::cmp::max(budget - 1, 0));
         }
@@ -110,13 +112,20 @@ impl Napi {
         done
     }
 
-    /// The driver completes its poll.
+    /// Ends poll `this` if it has not ended. Returns whether it had not: then the twin is the
+    /// caller's to complete.
+    fn take_poll(&self, this: u64) -> bool {
+        self.polling.compare_exchange(this, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// The driver completes its poll, which is in progress on this CPU.
     fn complete(&self, done: i32) -> bool {
         let budget = self.budget.load(Ordering::Relaxed);
-        self.completed.store(true, Ordering::Relaxed);
-        // From here another CPU may poll.
-        self.poller.store(0, Ordering::Relaxed);
+        if !self.take_poll(self.polling.load(Ordering::Acquire)) {
+            return false;
+        }
         self.device.flush_all();
+        // From here another CPU may poll.
         let over = self.twin.complete(done.clamp(0, budget));
         self.show_state();
         over
@@ -264,9 +273,9 @@ fn add(call: &Call<'_>, weight: i32) -> Outcome {
                 closing: false,
                 enabled: false,
             }),
-            poller: AtomicUsize::new(0),
+            polling: AtomicU64::new(0),
+            polls: AtomicU64::new(0),
             budget: AtomicI32::new(0),
-            completed: AtomicBool::new(false),
             listed: AtomicBool::new(false),
         },
         GFP_KERNEL,

@@ -186,24 +186,30 @@ impl State {
         }
     }
 
-    /// Gives back what an upcall that will not return holds. By the task that ran it, or at the
-    /// release by any other: the kernel's mutexes allow that.
-    pub(crate) fn drop_locks(&self) {
+    /// Gives back the kernel's locks that upcalls which are over have left held. An upcall that is
+    /// still on its way out may be inside the kernel under such a lock, so all must have left.
+    fn drop_locks(&self, domain: &Arc<Domain>) {
         let mut at = None;
         while let Some((handle, device)) = self.devices.after(at) {
             at = Some(handle);
-            if device.lock_holder.swap(0, Ordering::AcqRel) != 0 {
-                device.real.unlock();
+            if device.lock_holder.load(Ordering::Acquire) != 0 {
+                wait_for_all(domain);
+                if device.lock_holder.swap(0, Ordering::AcqRel) != 0 {
+                    device.real.unlock();
+                }
             }
         }
-        if self.rtnl_holder.swap(0, Ordering::AcqRel) != 0 {
-            net::rtnl_unlock();
+        if self.rtnl_holder.load(Ordering::Acquire) != 0 {
+            wait_for_all(domain);
+            if self.rtnl_holder.swap(0, Ordering::AcqRel) != 0 {
+                net::rtnl_unlock();
+            }
         }
     }
 
     /// Gives everything back: after death, or after the driver's exit function. Process context.
     pub(crate) fn release(&self, domain: &Arc<Domain>) {
-        self.drop_locks();
+        self.drop_locks(domain);
         let mut at = None;
         while let Some((handle, device)) = self.devices.after(at) {
             at = Some(handle);
@@ -238,6 +244,14 @@ pub(crate) fn wait_for(
         waited += 1;
     }
     Ok(())
+}
+
+/// Waits until no upcall of the domain is in progress.
+fn wait_for_all(domain: &Arc<Domain>) {
+    while domain.active() > 0 {
+        cpu::kick_all();
+        cpu::sleep_ms(1);
+    }
 }
 
 fn align(value: u64, to: u64) -> u64 {
