@@ -1,12 +1,136 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Handlers.
+//! Mutexes that lie in the driver's memory.
+//!
+//! Who holds one is kept in the kernel; the driver's own words are only told whether it is held,
+//! for code that looks at them in place. A wait ends with the domain, so a driver that never
+//! unlocks cannot leave a task that nobody can kill. The `lock` of a shadow net_device is the
+//! kernel's mutex and is taken there.
 
-/// What a domain holds of this kind.
-pub(crate) struct State;
+use crate::call::{Call, Outcome, Violation};
+use crate::domain::Domain;
+use crate::sys::cpu;
+use crate::sys::lock::BhLock;
+use kernel::alloc::flags::GFP_ATOMIC;
+use kernel::prelude::*;
+use kernel::rbtree::RBTree;
+use kernel::sync::Arc;
+
+/// The mutexes of a domain that are held, with the task that holds each.
+pub(crate) struct State {
+    held: BhLock<RBTree<u64, usize>>,
+}
+
+/// The kernel locks that the domain holds through a shadow.
+enum Taken {
+    Now,
+    Busy,
+    Own,
+}
 
 impl State {
     pub(crate) fn new() -> Self {
-        State
+        State { held: BhLock::new(RBTree::new()) }
     }
+
+    fn try_take(&self, address: u64) -> Result<Taken, Violation> {
+        let task = cpu::current_task();
+        let mut held = self.held.lock();
+        match held.get(&address) {
+            Some(owner) if *owner == task => Ok(Taken::Own),
+            Some(_) => Ok(Taken::Busy),
+            None => held
+                .try_create_and_insert(address, task, GFP_ATOMIC)
+                .map(|_| Taken::Now)
+                .map_err(|_| Violation::new("out-of-memory", address)),
+        }
+    }
+
+    /// Forgets all mutexes: their memory goes with the domain. Idempotent.
+    pub(crate) fn release(&self, _domain: &Arc<Domain>) {
+        let old = core::mem::take(&mut *self.held.lock());
+        drop(old);
+    }
+}
+
+fn show(call: &Call<'_>, held: bool) -> Result<(), Violation> {
+    // `owner` is the first word of struct mutex (include/linux/mutex_types.h).
+    call.write(call.arg(0), u64::from(held) << 4)
+}
+
+/// `mutex_lock` and its interruptible forms, which here are interrupted by nothing but death.
+pub(crate) fn mutex_lock(call: &mut Call<'_>) -> Outcome {
+    let address = call.arg(0);
+    if let Some(device) = call.domain.net.lock_of(address) {
+        while !device.try_lock() {
+            if call.domain.is_dead() {
+                return Err(Violation::new("domain-dead", address));
+            }
+            cpu::sleep_ms(1);
+        }
+        return Ok(0);
+    }
+    loop {
+        match call.domain.lock.try_take(address)? {
+            Taken::Now => break,
+            Taken::Own => return Err(Violation::new("mutex-deadlock", address)),
+            Taken::Busy if call.domain.is_dead() => {
+                return Err(Violation::new("domain-dead", address))
+            }
+            Taken::Busy => cpu::sleep_ms(1),
+        }
+    }
+    show(call, true)?;
+    Ok(0)
+}
+
+/// `mutex_trylock`: 1 if taken.
+pub(crate) fn mutex_trylock(call: &mut Call<'_>) -> Outcome {
+    let address = call.arg(0);
+    if let Some(device) = call.domain.net.lock_of(address) {
+        return Ok(u64::from(device.try_lock()));
+    }
+    match call.domain.lock.try_take(address)? {
+        Taken::Now => {
+            show(call, true)?;
+            Ok(1)
+        }
+        Taken::Busy | Taken::Own => Ok(0),
+    }
+}
+
+/// `mutex_unlock`, by the task that locked it only.
+pub(crate) fn mutex_unlock(call: &mut Call<'_>) -> Outcome {
+    let address = call.arg(0);
+    if let Some(device) = call.domain.net.lock_of(address) {
+        return match device.unlock() {
+            true => Ok(0),
+            false => Err(Violation::new("mutex-not-owner", address)),
+        };
+    }
+    {
+        let mut held = call.domain.lock.held.lock();
+        if held.get(&address) != Some(&cpu::current_task()) {
+            return Err(Violation::new("mutex-not-owner", address));
+        }
+        held.remove(&address);
+    }
+    show(call, false)?;
+    Ok(0)
+}
+
+/// `mutex_is_locked`.
+pub(crate) fn mutex_is_locked(call: &mut Call<'_>) -> Outcome {
+    let held = call.domain.lock.held.lock();
+    Ok(u64::from(held.get(&call.arg(0)).is_some()))
+}
+
+/// `__mutex_init`: one that is held cannot be made anew.
+pub(crate) fn mutex_init(call: &mut Call<'_>) -> Outcome {
+    let address = call.arg(0);
+    if call.domain.lock.held.lock().get(&address).is_some() {
+        return Err(Violation::new("mutex-init-held", address));
+    }
+    call.domain.memory.fill(address, 0, 32)?;
+    Ok(0)
 }

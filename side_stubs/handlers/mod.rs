@@ -4,6 +4,7 @@
 //! the handlers that its imports name in the table, the objects that they keep in the domain
 //! (`State`), and what the proxies call when the kernel calls the driver.
 
+pub(crate) mod clock;
 pub(crate) mod dma;
 pub(crate) mod ethtool;
 pub(crate) mod irq;

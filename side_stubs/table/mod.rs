@@ -8,6 +8,7 @@
 use super::policy::Import;
 
 mod base;
+mod clock;
 mod memory;
 mod net;
 mod pci;
@@ -15,8 +16,9 @@ mod print;
 mod time;
 
 /// The table, by subsystem.
-pub(crate) static SECTIONS: [&[Import]; 6] = [
+pub(crate) static SECTIONS: [&[Import]; 7] = [
     base::IMPORTS,
+    clock::IMPORTS,
     memory::IMPORTS,
     net::IMPORTS,
     pci::IMPORTS,
@@ -26,6 +28,7 @@ pub(crate) static SECTIONS: [&[Import]; 6] = [
 
 /// Number of imports declared.
 pub(crate) const COUNT: usize = base::IMPORTS.len()
+    + clock::IMPORTS.len()
     + memory::IMPORTS.len()
     + net::IMPORTS.len()
     + pci::IMPORTS.len()

@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 pub(crate) mod bindings;
+pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod defer;
 pub(crate) mod dma;
@@ -23,6 +24,8 @@ pub(crate) mod net_proxies;
 pub(crate) mod params;
 pub(crate) mod pci;
 pub(crate) mod pci_driver;
+pub(crate) mod pm;
+pub(crate) mod ptp;
 pub(crate) mod random;
 pub(crate) mod ring3;
 pub(crate) mod skb;

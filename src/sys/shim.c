@@ -80,6 +80,11 @@ void side_kick_all(void)
 	on_each_cpu(side_kick, NULL, 0);
 }
 
+struct task_struct *side_current(void)
+{
+	return current;
+}
+
 void side_spin_lock_bh(spinlock_t *lock)
 {
 	spin_lock_bh(lock);
@@ -145,6 +150,11 @@ bool side_param_takeover(void)
 bool side_param_allow_missing(void)
 {
 	return allow_missing;
+}
+
+struct module *side_this_module(void)
+{
+	return THIS_MODULE;
 }
 
 const char *side_vermagic(void)

@@ -21,6 +21,7 @@ void side_cond_resched(void);
 unsigned int side_smp_processor_id(void);
 bool side_cpu_possible(unsigned int cpu);
 void side_kick_all(void);
+struct task_struct *side_current(void);
 
 /* Locks. */
 void side_spin_lock_bh(spinlock_t *lock);
@@ -37,6 +38,7 @@ const char *side_param_string(unsigned int which);
 bool side_param_takeover(void);
 bool side_param_allow_missing(void);
 const char *side_vermagic(void);
+struct module *side_this_module(void);
 
 /* Deferred calls. */
 bool side_later(void (*function)(void *, size_t), void *domain, size_t extra);
