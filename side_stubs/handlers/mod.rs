@@ -5,6 +5,7 @@
 //! (`State`), and what the proxies call when the kernel calls the driver.
 
 pub(crate) mod clock;
+pub(crate) mod delay;
 pub(crate) mod dma;
 pub(crate) mod ethtool;
 pub(crate) mod irq;
@@ -18,6 +19,7 @@ pub(crate) mod pm;
 pub(crate) mod ptp;
 pub(crate) mod receive;
 pub(crate) mod skb;
+pub(crate) mod timecounter;
 pub(crate) mod timer;
 pub(crate) mod transmit;
 pub(crate) mod work;

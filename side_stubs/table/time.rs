@@ -1,8 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Imports: timers, work, delays, clocks, power management.
+//! Imports: timers, work, delays, conversions of time.
 
-use crate::side_stubs::policy::*;
+use crate::side_stubs::handlers::{delay, timecounter, timer, work};
+use crate::side_stubs::policy::{Arg::*, Where::*, *};
 
 pub(crate) const IMPORTS: &[Import] = &[
+    gate("msleep", &[Word], Sleep, delay::msleep),
+    gate("msleep_interruptible", &[Word], Sleep, delay::msleep_interruptible),
+    gate("usleep_range_state", &[Word, Word, Word], Sleep, delay::usleep_range),
+    gate("schedule_timeout", &[Word], Sleep, delay::schedule_timeout),
+    gate("schedule_timeout_interruptible", &[Word], Sleep, delay::schedule_timeout),
+    gate("schedule_timeout_uninterruptible", &[Word], Sleep, delay::schedule_timeout),
+    gate("__const_udelay", &[Word], Any, delay::const_udelay),
+    gate("__udelay", &[Word], Any, delay::udelay),
+    gate("__ndelay", &[Word], Any, delay::ndelay),
+    gate("round_jiffies", &[Word], Any, delay::round_jiffies),
+    gate("round_jiffies_relative", &[Word], Any, delay::round_jiffies_relative),
+    gate("__msecs_to_jiffies", &[Word], Any, delay::msecs_to_jiffies),
+    gate("__usecs_to_jiffies", &[Word], Any, delay::usecs_to_jiffies),
+    gate("jiffies_to_msecs", &[Word], Any, delay::jiffies_to_msecs),
+    gate("jiffies_to_usecs", &[Word], Any, delay::jiffies_to_usecs),
+    gate("ns_to_timespec64", &[Word], Any, delay::ns_to_timespec64),
+    gate("timecounter_init", &[Addr, Addr, Word], Any, timecounter::init),
+    gate("timecounter_read", &[Addr], Any, timecounter::read),
+    gate("timecounter_cyc2time", &[Addr, Word], Any, timecounter::cycles_to_time),
+    gate("timer_init_key", &[Addr, FnOrNull, Word, StrOrNull, Word], Any, timer::init),
+    gate("mod_timer", &[Obj(Kind::Timer), Word], Any, timer::modify),
+    gate("mod_timer_pending", &[Obj(Kind::Timer), Word], Any, timer::modify_pending),
+    gate("add_timer", &[Obj(Kind::Timer)], Any, timer::add),
+    gate("timer_delete", &[Obj(Kind::Timer)], Any, timer::delete),
+    gate("timer_delete_sync", &[Obj(Kind::Timer)], Any, timer::delete_sync),
+    gate("timer_shutdown_sync", &[Obj(Kind::Timer)], Any, timer::shutdown_sync),
+    gate("queue_work_on", &[Word, Word, Obj(Kind::Work)], Any, work::queue),
+    gate("queue_delayed_work_on", &[Word, Word, Obj(Kind::Work), Word], Any, work::queue_delayed),
+    gate("mod_delayed_work_on", &[Word, Word, Obj(Kind::Work), Word], Any, work::modify_delayed),
+    gate("cancel_work", &[Obj(Kind::Work)], Any, work::cancel),
+    gate("cancel_delayed_work", &[Obj(Kind::Work)], Any, work::cancel),
+    gate("cancel_work_sync", &[Obj(Kind::Work)], Sleep, work::cancel_sync),
+    gate("cancel_delayed_work_sync", &[Obj(Kind::Work)], Sleep, work::cancel_sync),
+    gate("flush_work", &[Obj(Kind::Work)], Sleep, work::flush),
+    gate("flush_delayed_work", &[Obj(Kind::Work)], Sleep, work::flush),
+    native("delayed_work_timer_fn"),
+    data("system_wq", 8, Init::Token),
+    data("system_percpu_wq", 8, Init::Token),
+    data("system_dfl_wq", 8, Init::Token),
+    data("system_unbound_wq", 8, Init::Token),
+    data("system_long_wq", 8, Init::Token),
+    data("system_highpri_wq", 8, Init::Token),
+    data("system_freezable_wq", 8, Init::Token),
 ];

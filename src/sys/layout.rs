@@ -12,3 +12,9 @@ pub(crate) const PAGE_REFCOUNT: u64 = offset_of!(bindings::page, _refcount) as u
 pub(crate) const XMIT_MORE: u64 =
     (offset_of!(bindings::softnet_data, xmit) + offset_of!(bindings::netdev_xmit, more))
         as u64;
+/// Size of `struct timer_list`.
+pub(crate) const TIMER_SIZE: usize = size_of::<bindings::timer_list>();
+/// `struct timer_list`'s `expires`.
+pub(crate) const TIMER_EXPIRES: u64 = offset_of!(bindings::timer_list, expires) as u64;
+/// `struct work_struct`'s `func`; a `delayed_work` begins with one.
+pub(crate) const WORK_FUNC: u64 = offset_of!(bindings::work_struct, func) as u64;

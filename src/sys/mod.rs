@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod defer;
 pub(crate) mod dma;
+pub(crate) mod delay;
 pub(crate) mod entry_slots;
 pub(crate) mod ethtool;
 pub(crate) mod facts;
@@ -28,8 +29,10 @@ pub(crate) mod pm;
 pub(crate) mod ptp;
 pub(crate) mod random;
 pub(crate) mod ring3;
-pub(crate) mod skb;
 pub(crate) mod sysfs;
+pub(crate) mod timer;
+pub(crate) mod work;
+pub(crate) mod skb;
 
 /// The function pointer by which the kernel is to call the proxy `$function`, a
 /// `#[no_mangle] unsafe extern "C" fn` of this folder.

@@ -3,6 +3,7 @@
 #define INCLUDE_VERMAGIC
 #include <linux/bottom_half.h>
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/io.h>
 #include <linux/kobject.h>
 #include <linux/irqflags.h>
@@ -14,6 +15,7 @@
 #include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
+#include <linux/timer.h>
 #include <linux/vermagic.h>
 #include "shim.h"
 
@@ -78,11 +80,6 @@ static void side_kick(void *info)
 void side_kick_all(void)
 {
 	on_each_cpu(side_kick, NULL, 0);
-}
-
-struct task_struct *side_current(void)
-{
-	return current;
 }
 
 void side_spin_lock_bh(spinlock_t *lock)
@@ -190,6 +187,43 @@ struct side_folder *side_folder_create(const char *name, struct kobject *parent,
 		return NULL;
 	}
 	return folder;
+}
+
+void side_ndelay(u64 ns)
+{
+	if (ns >= 1000)
+		udelay(ns / 1000);
+	ndelay(ns % 1000);
+}
+
+bool side_timer_pending(const struct timer_list *timer)
+{
+	return timer_pending(timer);
+}
+
+void side_work_init(struct delayed_work *work, void (*function)(struct work_struct *))
+{
+	INIT_DELAYED_WORK(work, function);
+}
+
+bool side_work_queue(struct delayed_work *work, unsigned long delay)
+{
+	return queue_delayed_work(system_percpu_wq, work, delay);
+}
+
+bool side_work_requeue(struct delayed_work *work, unsigned long delay)
+{
+	return mod_delayed_work(system_percpu_wq, work, delay);
+}
+
+bool side_work_cancel(struct delayed_work *work)
+{
+	return cancel_delayed_work(work);
+}
+
+bool side_work_pending(const struct delayed_work *work)
+{
+	return work_pending(&work->work);
 }
 
 /* Deferred calls. */

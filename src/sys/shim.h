@@ -21,7 +21,6 @@ void side_cond_resched(void);
 unsigned int side_smp_processor_id(void);
 bool side_cpu_possible(unsigned int cpu);
 void side_kick_all(void);
-struct task_struct *side_current(void);
 
 /* Locks. */
 void side_spin_lock_bh(spinlock_t *lock);
@@ -32,6 +31,18 @@ struct page *side_alloc_pages(unsigned int order);
 void side_copy(void *to, const void *from, size_t bytes);
 void *side_phys_to_virt(phys_addr_t phys);
 phys_addr_t side_page_to_phys(struct page *page);
+
+/* Time. */
+struct timer_list;
+struct delayed_work;
+struct work_struct;
+void side_ndelay(u64 ns);
+bool side_timer_pending(const struct timer_list *timer);
+void side_work_init(struct delayed_work *work, void (*function)(struct work_struct *));
+bool side_work_queue(struct delayed_work *work, unsigned long delay);
+bool side_work_requeue(struct delayed_work *work, unsigned long delay);
+bool side_work_cancel(struct delayed_work *work);
+bool side_work_pending(const struct delayed_work *work);
 
 /* Module parameters and build facts. */
 const char *side_param_string(unsigned int which);

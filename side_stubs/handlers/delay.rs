@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sleeping, busy waiting, and conversions of time. A sleep ends early when the domain dies.
+
+use crate::call::{Call, Outcome, Violation};
+use crate::sys::{cpu, delay};
+
+/// The longest stretch that is slept without looking whether the domain still lives, in ms.
+const SLICE_MS: u64 = 20;
+/// The longest busy wait in one call, in µs; the kernel's own `udelay` warns from 2,000 on.
+const MAX_SPIN_US: u64 = 100_000;
+
+fn sleep(call: &Call<'_>, ms: u64) -> Result<(), Violation> {
+    let end = cpu::now().saturating_add(ms.saturating_mul(1_000_000));
+    loop {
+        let left = end.saturating_sub(cpu::now()).div_ceil(1_000_000);
+        if left == 0 {
+            return Ok(());
+        }
+        if call.domain.is_dead() {
+            return Err(Violation::new("domain-dead", 0));
+        }
+        cpu::sleep_ms(left.min(SLICE_MS) as u32);
+    }
+}
+
+/// `msleep(milliseconds)`.
+pub(crate) fn msleep(call: &mut Call<'_>) -> Outcome {
+    sleep(call, u64::from(call.uint(0)))?;
+    Ok(0)
+}
+
+/// `msleep_interruptible(milliseconds)`: no signal interrupts it, so nothing is left over.
+pub(crate) fn msleep_interruptible(call: &mut Call<'_>) -> Outcome {
+    msleep(call)
+}
+
+/// `usleep_range_state(min, max, state)` in µs.
+pub(crate) fn usleep_range(call: &mut Call<'_>) -> Outcome {
+    let (min, max) = (call.arg(0), call.arg(1));
+    if max < min {
+        return Err(Violation::new("bad-range", max));
+    }
+    if max > SLICE_MS * 1000 {
+        sleep(call, min.div_ceil(1000))?;
+    } else {
+        delay::usleep_range(min, max);
+    }
+    Ok(0)
+}
+
+/// `schedule_timeout*(jiffies)`: sleeps all of it.
+pub(crate) fn schedule_timeout(call: &mut Call<'_>) -> Outcome {
+    let jiffies = call.arg(0).min(u64::from(u32::MAX));
+    sleep(call, u64::from(delay::jiffies_to_msecs(jiffies)))?;
+    Ok(0)
+}
+
+fn spin(ns: u64) -> Outcome {
+    if ns > MAX_SPIN_US * 1000 {
+        return Err(Violation::new("delay-too-long", ns));
+    }
+    let mut left = ns;
+    while left > 0 {
+        let part = left.min(1_000_000);
+        delay::spin_ns(part);
+        left -= part;
+    }
+    Ok(0)
+}
+
+/// `__const_udelay(loops)`: 0x10c7 loops a µs, 5 a ns (asm-generic/delay.h).
+pub(crate) fn const_udelay(call: &mut Call<'_>) -> Outcome {
+    // 2^32 loops are a second.
+    spin((u128::from(call.arg(0)) * 1_000_000_000 >> 32).min(u128::from(u64::MAX)) as u64)
+}
+
+/// `__udelay(microseconds)`.
+pub(crate) fn udelay(call: &mut Call<'_>) -> Outcome {
+    spin(call.arg(0).saturating_mul(1000))
+}
+
+/// `__ndelay(nanoseconds)`.
+pub(crate) fn ndelay(call: &mut Call<'_>) -> Outcome {
+    spin(call.arg(0))
+}
+
+/// `round_jiffies(j)`.
+pub(crate) fn round_jiffies(call: &mut Call<'_>) -> Outcome {
+    Ok(delay::round_jiffies(call.arg(0)))
+}
+
+/// `round_jiffies_relative(j)`.
+pub(crate) fn round_jiffies_relative(call: &mut Call<'_>) -> Outcome {
+    Ok(delay::round_jiffies_relative(call.arg(0)))
+}
+
+/// `__msecs_to_jiffies(m)`.
+pub(crate) fn msecs_to_jiffies(call: &mut Call<'_>) -> Outcome {
+    Ok(delay::msecs_to_jiffies(call.uint(0)))
+}
+
+/// `__usecs_to_jiffies(u)`.
+pub(crate) fn usecs_to_jiffies(call: &mut Call<'_>) -> Outcome {
+    Ok(delay::usecs_to_jiffies(call.uint(0)))
+}
+
+/// `jiffies_to_msecs(j)`.
+pub(crate) fn jiffies_to_msecs(call: &mut Call<'_>) -> Outcome {
+    Ok(u64::from(delay::jiffies_to_msecs(call.arg(0))))
+}
+
+/// `jiffies_to_usecs(j)`.
+pub(crate) fn jiffies_to_usecs(call: &mut Call<'_>) -> Outcome {
+    Ok(u64::from(delay::jiffies_to_usecs(call.arg(0))))
+}
+
+/// `ns_to_timespec64(ns)`: the structure comes back in `rax` and `rdx`.
+pub(crate) fn ns_to_timespec64(call: &mut Call<'_>) -> Outcome {
+    let ns = call.arg(0) as i64;
+    call.frame.rdx = ns.rem_euclid(1_000_000_000) as u64;
+    Ok(ns.div_euclid(1_000_000_000) as u64)
+}
