@@ -8,6 +8,7 @@
 
 pub(crate) mod config_space;
 pub(crate) mod contract;
+pub(crate) mod format;
 pub(crate) mod handlers;
 pub(crate) mod packet;
 pub(crate) mod policy;

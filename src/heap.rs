@@ -237,6 +237,14 @@ impl Heap {
         }
     }
 
+    /// Whether `address` lies in a live run of single pages.
+    pub(crate) fn is_virtual(&self, address: u64) -> bool {
+        match self.unit_below(address) {
+            Some((_, Unit::Run(run))) => run.live && run.kind == Contiguity::Virtual,
+            _ => false,
+        }
+    }
+
     fn unit_below(&self, address: u64) -> Option<(u64, &Unit)> {
         let base = address.checked_sub(HEAP_BASE)? / UNIT * UNIT + HEAP_BASE;
         if let Some(unit) = self.units.get(&base) {

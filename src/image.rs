@@ -2,7 +2,11 @@
 
 //! A loaded driver file: where its parts lie in the domain.
 
-use crate::import_rewriter::layout::{Layout, Placement};
+use crate::import_rewriter::elf::Elf;
+use crate::import_rewriter::layout::{Layout, Placed, Placement};
+use crate::import_rewriter::symbolize::symbolize;
+use crate::side_stubs::contract::IMAGE_BASE;
+use core::fmt::Write;
 use kernel::prelude::*;
 
 /// What is known of a driver after it was laid out and mapped.
@@ -26,4 +30,22 @@ pub(crate) struct Image {
     /// Names of imports that SIDE does not know, if `allow_missing` let them pass: stub
     /// `table::COUNT + n` stands for the nth.
     pub(crate) missing: KVec<KVec<u8>>,
+}
+
+impl Image {
+    /// Writes what the reports call an address: `function+0x12/0x340 [driver]`, or the address
+    /// where no symbol covers it.
+    pub(crate) fn write_symbol(&self, address: u64, out: &mut dyn Write) {
+        let found = Elf::parse(&self.file).ok().and_then(|elf| {
+            let placed = Placed::new(elf, &self.placements, &self.layout, IMAGE_BASE).ok()?;
+            symbolize(&placed, address)
+        });
+        let _ = match found {
+            Some(at) => match core::str::from_utf8(at.name) {
+                Ok(name) => write!(out, "{name}+{:#x}/{:#x}", at.offset, at.size),
+                Err(_) => write!(out, "{address:#x}"),
+            },
+            None => write!(out, "{address:#x}"),
+        };
+    }
 }

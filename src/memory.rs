@@ -276,6 +276,11 @@ impl Memory {
         self.heap.lock().find(address)
     }
 
+    /// Whether `address` lies in memory that is contiguous for the driver only.
+    pub(crate) fn is_virtual(&self, address: u64) -> bool {
+        self.heap.lock().is_virtual(address)
+    }
+
     /// Bytes held: fixed regions, heap (held, live), stacks.
     pub(crate) fn usage(&self) -> Usage {
         let (heap, heap_live) = self.heap.lock().usage();

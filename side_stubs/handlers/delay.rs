@@ -105,16 +105,6 @@ pub(crate) fn usecs_to_jiffies(call: &mut Call<'_>) -> Outcome {
     Ok(delay::usecs_to_jiffies(call.uint(0)))
 }
 
-/// `jiffies_to_msecs(j)`.
-pub(crate) fn jiffies_to_msecs(call: &mut Call<'_>) -> Outcome {
-    Ok(u64::from(delay::jiffies_to_msecs(call.arg(0))))
-}
-
-/// `jiffies_to_usecs(j)`.
-pub(crate) fn jiffies_to_usecs(call: &mut Call<'_>) -> Outcome {
-    Ok(u64::from(delay::jiffies_to_usecs(call.arg(0))))
-}
-
 /// `ns_to_timespec64(ns)`: the structure comes back in `rax` and `rdx`.
 pub(crate) fn ns_to_timespec64(call: &mut Call<'_>) -> Outcome {
     let ns = call.arg(0) as i64;

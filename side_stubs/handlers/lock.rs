@@ -103,8 +103,10 @@ pub(crate) fn mutex_trylock(call: &mut Call<'_>) -> Outcome {
 pub(crate) fn mutex_unlock(call: &mut Call<'_>) -> Outcome {
     let address = call.arg(0);
     if let Some(device) = call.domain.net.lock_of(address) {
-        device.unlock()?;
-        return Ok(0);
+        return match device.unlock() {
+            true => Ok(0),
+            false => Err(Violation::new("mutex-not-owner", address)),
+        };
     }
     {
         let mut held = call.domain.lock.held.lock();

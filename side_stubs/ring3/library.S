@@ -329,6 +329,113 @@ side_ring3_names:
 2:	movq	%rsi, %rax
 	ret
 
+/* _find_next_and_bit(a, b, bits, start) */
+	function _find_next_and_bit
+1:	cmpq	%rdx, %rcx
+	jae	2f
+	btq	%rcx, (%rdi)
+	jnc	3f
+	btq	%rcx, (%rsi)
+	jc	4f
+3:	incq	%rcx
+	jmp	1b
+2:	movq	%rdx, %rax
+	ret
+4:	movq	%rcx, %rax
+	ret
+
+/* bool \name(target, a, b, bits): whether anything is left, bits beyond the end not counted. */
+	.macro	bitmap_combine name, op, invert=0
+	function \name
+	xorl	%r9d, %r9d
+	movl	%ecx, %ecx
+1:	testq	%rcx, %rcx
+	jz	3f
+	movq	(%rdx), %rax
+	.if	\invert
+	notq	%rax
+	.endif
+	\op	(%rsi), %rax
+	cmpq	$64, %rcx
+	jae	2f
+	movq	$-1, %r8
+	shlq	%cl, %r8
+	notq	%r8
+	andq	%r8, %rax
+	movl	$64, %ecx
+2:	movq	%rax, (%rdi)
+	orq	%rax, %r9
+	addq	$8, %rdi
+	addq	$8, %rsi
+	addq	$8, %rdx
+	subq	$64, %rcx
+	jmp	1b
+3:	xorl	%eax, %eax
+	testq	%r9, %r9
+	setne	%al
+	ret
+	.endm
+	bitmap_combine __bitmap_and, andq
+	bitmap_combine __bitmap_andnot, andq, 1
+	bitmap_combine __bitmap_or, orq
+	bitmap_combine __bitmap_xor, xorq
+
+/* bool \name(a, b, bits): \found if (a \op b), or (a \op ~b), has a bit set. */
+	.macro	bitmap_test name, op, invert, found
+	function \name
+	movl	%edx, %ecx
+1:	testq	%rcx, %rcx
+	jz	4f
+	movq	(%rsi), %rax
+	.if	\invert
+	notq	%rax
+	.endif
+	\op	(%rdi), %rax
+	cmpq	$64, %rcx
+	jae	2f
+	negl	%ecx
+	shlq	%cl, %rax		# by 64 less the bits that are left
+	movl	$64, %ecx
+2:	testq	%rax, %rax
+	jnz	3f
+	addq	$8, %rdi
+	addq	$8, %rsi
+	subq	$64, %rcx
+	jmp	1b
+3:	movl	$\found, %eax
+	ret
+4:	movl	$1 - \found, %eax
+	ret
+	.endm
+	bitmap_test __bitmap_equal, xorq, 0, 0
+	bitmap_test __bitmap_subset, andq, 1, 0
+	bitmap_test __bitmap_intersects, andq, 0, 1
+
+	function __bitmap_weight
+	movl	%esi, %esi
+	xorl	%eax, %eax
+1:	subq	$1, %rsi
+	jc	2f
+	btq	%rsi, (%rdi)
+	adcl	$0, %eax
+	jmp	1b
+2:	ret
+
+/* void \name(map, start, length) */
+	.macro	bitmap_range name, op
+	function \name
+	movl	%esi, %esi
+	movl	%edx, %edx
+1:	subq	$1, %rdx
+	jc	2f
+	\op	%rsi, (%rdi)
+	incq	%rsi
+	jmp	1b
+2:	ret
+	.endm
+	bitmap_range __bitmap_set, btsq
+	bitmap_range __bitmap_clear, btrq
+
 /* ---- Time ---- */
 
 /* struct timespec64 ns_to_timespec64(s64): seconds in rax, nanoseconds, never below 0, in rdx. */
@@ -391,35 +498,6 @@ side_ring3_names:
 	addq	16(%rbx), %rax
 	movq	%rax, 16(%rbx)
 	popq	%rbx
-	ret
-
-/* u64 timecounter_cyc2time(const struct timecounter *, u64): looks forward or back by up to half
- * the counter's range. */
-	function timecounter_cyc2time
-	movq	(%rdi), %r8
-	movq	16(%rdi), %rax		# nsec
-	movq	32(%rdi), %r9		# frac
-	movl	16(%r8), %r10d		# mult
-	movl	20(%r8), %ecx		# shift
-	movq	8(%r8), %r11
-	movq	%rsi, %rdx
-	subq	8(%rdi), %rdx
-	andq	%r11, %rdx
-	movq	%r11, %rsi
-	shrq	$1, %rsi
-	cmpq	%rsi, %rdx
-	ja	1f
-	imulq	%r10, %rdx
-	addq	%r9, %rdx
-	shrq	%cl, %rdx
-	addq	%rdx, %rax
-	ret
-1:	negq	%rdx			# cycle_last - cycles
-	andq	%r11, %rdx
-	imulq	%r10, %rdx
-	subq	%r9, %rdx
-	shrq	%cl, %rdx
-	subq	%rdx, %rax
 	ret
 
 /* ---- Locks in the driver's memory ----
@@ -571,6 +649,13 @@ side_ring3_names:
 	movl	$1, %eax
 	ret
 1:	xorl	%eax, %eax
+	leave_atomic 1
+
+/* A read-side section of RCU is atomic for the run loop, and so for the kernel's RCU. */
+	function __rcu_read_lock
+	preempt_count_add 1
+	ret
+	function __rcu_read_unlock
 	leave_atomic 1
 
 /* void __local_bh_enable_ip(unsigned long ip, unsigned int amount) */

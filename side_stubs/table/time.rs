@@ -19,8 +19,6 @@ pub(crate) const IMPORTS: &[Import] = &[
     gate("round_jiffies_relative", &[Word], Any, delay::round_jiffies_relative),
     gate("__msecs_to_jiffies", &[Word], Any, delay::msecs_to_jiffies),
     gate("__usecs_to_jiffies", &[Word], Any, delay::usecs_to_jiffies),
-    gate("jiffies_to_msecs", &[Word], Any, delay::jiffies_to_msecs),
-    gate("jiffies_to_usecs", &[Word], Any, delay::jiffies_to_usecs),
     gate("ns_to_timespec64", &[Word], Any, delay::ns_to_timespec64),
     gate("timecounter_init", &[Addr, Addr, Word], Any, timecounter::init),
     gate("timecounter_read", &[Addr], Any, timecounter::read),

@@ -42,12 +42,6 @@ pub(crate) fn usecs_to_jiffies(us: u32) -> u64 {
 
 /// Jiffies in milliseconds.
 pub(crate) fn jiffies_to_msecs(jiffies: u64) -> u32 {
-    // SAFETY: a pure function.
-    unsafe { bindings::jiffies_to_msecs(jiffies as usize) }
-}
-
-/// Jiffies in microseconds.
-pub(crate) fn jiffies_to_usecs(jiffies: u64) -> u32 {
-    // SAFETY: a pure function.
-    unsafe { bindings::jiffies_to_usecs(jiffies as usize) }
+    let ms = jiffies.saturating_mul(1000) / u64::from(bindings::HZ);
+    ms.min(u64::from(u32::MAX)) as u32
 }

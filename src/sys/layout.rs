@@ -18,3 +18,9 @@ pub(crate) const TIMER_SIZE: usize = size_of::<bindings::timer_list>();
 pub(crate) const TIMER_EXPIRES: u64 = offset_of!(bindings::timer_list, expires) as u64;
 /// `struct work_struct`'s `func`; a `delayed_work` begins with one.
 pub(crate) const WORK_FUNC: u64 = offset_of!(bindings::work_struct, func) as u64;
+/// `__GFP_ZERO`: the driver wants cleared memory.
+pub(crate) const GFP_ZERO: u64 = 1 << bindings::___GFP_ZERO_BIT;
+/// `__GFP_COMP`: the pages are to be one compound page.
+pub(crate) const GFP_COMP: u64 = 1 << bindings::___GFP_COMP_BIT;
+/// `struct page`'s second word, which leads a tail page to its head.
+pub(crate) const PAGE_COMPOUND_INFO: u64 = 8;

@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/preempt.h>
+#include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -187,6 +188,13 @@ struct side_folder *side_folder_create(const char *name, struct kobject *parent,
 		return NULL;
 	}
 	return folder;
+}
+
+bool side_print_allowed(void)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 500);
+
+	return __ratelimit(&limit);
 }
 
 void side_ndelay(u64 ns)

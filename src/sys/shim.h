@@ -32,6 +32,9 @@ void side_copy(void *to, const void *from, size_t bytes);
 void *side_phys_to_virt(phys_addr_t phys);
 phys_addr_t side_page_to_phys(struct page *page);
 
+/* Messages. */
+bool side_print_allowed(void);
+
 /* Time. */
 struct timer_list;
 struct delayed_work;
