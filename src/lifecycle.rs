@@ -86,9 +86,18 @@ fn finish(domain: &Arc<Domain>) {
 
 /// Gives back what the driver holds, in the promised order. Idempotent. Process context.
 fn release(domain: &Arc<Domain>) {
+    if !domain.is_dead() {
+        // A driver that forgot to unregister is taken off its devices while it can still be asked.
+        domain.pci.unregister(domain);
+    }
     domain.pci.silence(domain);
     domain.irq.release(domain);
+    domain.timer.release(domain);
+    domain.work.release(domain);
     domain.net.release(domain);
+    domain.ptp.release(domain);
+    domain.pm.release(domain);
+    domain.lock.release(domain);
     domain.dma.release(domain);
     domain.pci.release(domain);
 }

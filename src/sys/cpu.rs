@@ -97,5 +97,5 @@ pub(crate) fn sleep_ms(ms: u32) {
 /// The task that runs here, as a number that stands for it: compared, never followed.
 pub(crate) fn current_task() -> usize {
     // SAFETY: reads a per-CPU variable.
-    unsafe { bindings::side_current() as usize }
+    unsafe { bindings::side_task() as usize }
 }

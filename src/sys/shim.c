@@ -150,11 +150,6 @@ bool side_param_allow_missing(void)
 	return allow_missing;
 }
 
-struct module *side_this_module(void)
-{
-	return THIS_MODULE;
-}
-
 const char *side_vermagic(void)
 {
 	return VERMAGIC_STRING;

@@ -52,7 +52,6 @@ const char *side_param_string(unsigned int which);
 bool side_param_takeover(void);
 bool side_param_allow_missing(void);
 const char *side_vermagic(void);
-struct module *side_this_module(void);
 
 /* Deferred calls. */
 bool side_later(void (*function)(void *, size_t), void *domain, size_t extra);
