@@ -69,6 +69,7 @@ pub(crate) fn unload_all() {
             break;
         }
     }
+    crate::side_stubs::handlers::dma::end_all_quarantine();
 }
 
 /// Gives everything back and drops the domain from the list.

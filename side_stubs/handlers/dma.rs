@@ -10,6 +10,11 @@
 //! Coherent memory is the kernel's own (`dma_alloc_attrs`), mapped into the view: it obeys the
 //! device's mask and any IOMMU, which pages of the domain's heap could not promise. A freed block
 //! waits, mapped, for the next request of its size, and goes with its device.
+//!
+//! Quarantine: a device whose driver died still knows the rings. Its bus mastering is off, but the
+//! next driver turns that on before it resets the device, which may write to the old rings in
+//! between. So the memory of a dead domain stays until a probe of each of its devices has
+//! succeeded, the device is gone, or the module goes.
 
 use super::pci::PciDevice;
 use crate::call::{int, Call, Outcome, Violation};
@@ -18,6 +23,8 @@ use crate::side_stubs::contract::page_to_address;
 use crate::sys::access::PAGE;
 use crate::sys::dma::{self, Coherent, Direction, MAPPING_ERROR};
 use crate::sys::lock::BhLock;
+use crate::sys::pci::PciRef;
+use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
@@ -50,16 +57,63 @@ pub(crate) struct State {
     mappings: BhLock<RBTree<(u64, u64), Mapping>>,
     /// Coherent blocks by domain address.
     blocks: BhLock<RBTree<u64, Block>>,
+    /// Devices that may know addresses of the domain's memory.
+    devices: BhLock<KVec<PciRef>>,
+    /// The domain's memory is, or was, in quarantine.
+    quarantined: AtomicBool,
 }
+
+/// A dead domain that a device may still write to.
+struct Quarantined {
+    device: PciRef,
+    domain: Arc<Domain>,
+}
+
+/// Dead domains, one entry a device.
+static QUARANTINE: BhLock<KVec<Quarantined>> = BhLock::new(KVec::new());
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { mappings: BhLock::new(RBTree::new()), blocks: BhLock::new(RBTree::new()) }
+        State {
+            mappings: BhLock::new(RBTree::new()),
+            blocks: BhLock::new(RBTree::new()),
+            devices: BhLock::new(KVec::new()),
+            quarantined: AtomicBool::new(false),
+        }
     }
 
-    /// Undoes everything. Bus mastering is off and no upcall runs any more.
+    /// Notes that a driver of the domain is about to be given `device`.
+    pub(super) fn note(&self, device: &PciRef) -> Result {
+        let mut devices = self.devices.lock();
+        if !devices.iter().any(|known| known.same(device)) {
+            devices.push(device.clone(), GFP_ATOMIC)?;
+        }
+        Ok(())
+    }
+
+    /// Undoes everything. Bus mastering is off and no upcall runs any more. The memory of a dead
+    /// domain goes into quarantine.
     pub(crate) fn release(&self, domain: &Arc<Domain>) {
-        release_if(domain, |_| true);
+        if !domain.is_dead() {
+            release_if(domain, |_| true);
+            return;
+        }
+        unmap_if(domain, |_| true);
+        if self.quarantined.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        loop {
+            let device = self.devices.lock().pop();
+            let Some(device) = device else { break };
+            if device.is_present() {
+                let entry = Quarantined { device, domain: domain.clone() };
+                // Made beforehand, so that nothing is dropped under the lock.
+                if QUARANTINE.lock().push(entry, GFP_ATOMIC).is_err() {
+                    pr_warn!("{}: no memory for the quarantine\n", domain.name());
+                }
+            }
+        }
+        release_unless_quarantined(domain);
     }
 
     /// Streaming mappings that exist.
@@ -68,15 +122,63 @@ impl State {
     }
 }
 
-/// Undoes what exists for `device`.
+/// Gives coherent memory back once no device is left that may write to it.
+fn release_unless_quarantined(domain: &Arc<Domain>) {
+    if !QUARANTINE.lock().iter().any(|entry| Arc::ptr_eq(&entry.domain, domain)) {
+        free_if(domain, |_| true);
+    }
+}
+
+/// Ends the quarantine of the memory that `which` devices knew. Process context.
+fn end_quarantine(which: impl Fn(&PciRef) -> bool) {
+    loop {
+        let entry = {
+            let mut list = QUARANTINE.lock();
+            let found = list.iter().position(|entry| which(&entry.device));
+            found.and_then(|n| list.remove(n).ok())
+        };
+        match entry {
+            Some(entry) => release_unless_quarantined(&entry.domain),
+            None => return,
+        }
+    }
+}
+
+/// A driver has taken `device` into its hands: it was reset, and knows nothing of older memory.
+pub(super) fn probed(device: &PciRef) {
+    end_quarantine(|known| known.same(device));
+}
+
+/// The module goes, and all quarantine with it.
+pub(crate) fn end_all_quarantine() {
+    end_quarantine(|_| true);
+}
+
+/// Undoes what exists for `device`; a dead domain's coherent memory waits for the quarantine.
 pub(crate) fn release_device(domain: &Arc<Domain>, device: &Arc<PciDevice>) {
+    if !device.raw.is_present() {
+        end_quarantine(|known| known.same(&device.raw));
+    }
+    if domain.is_dead() {
+        unmap_if(domain, |other| Arc::ptr_eq(other, device));
+        return;
+    }
     release_if(domain, |other| Arc::ptr_eq(other, device));
+    let mut devices = domain.dma.devices.lock();
+    let known = devices.iter().position(|known| known.same(&device.raw));
+    let known = known.and_then(|n| devices.remove(n).ok());
+    drop(devices);
+    drop(known);
 }
 
 fn release_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
-    let state = &domain.dma;
+    unmap_if(domain, &which);
+    free_if(domain, &which);
+}
+
+fn unmap_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
     loop {
-        let mut mappings = state.mappings.lock();
+        let mut mappings = domain.dma.mappings.lock();
         let found = mappings.iter().find(|(_, m)| which(&m.device)).map(|(key, _)| *key);
         let Some(key) = found else { break };
         let mapping = mappings.remove(&key);
@@ -87,8 +189,11 @@ fn release_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
             }
         }
     }
+}
+
+fn free_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
     loop {
-        let mut blocks = state.blocks.lock();
+        let mut blocks = domain.dma.blocks.lock();
         let found = blocks.iter().find(|(_, b)| which(&b.device)).map(|(key, _)| *key);
         let Some(key) = found else { break };
         let block = blocks.remove(&key);
@@ -214,7 +319,7 @@ pub(crate) fn unmap_page(call: &mut Call<'_>) -> Outcome {
 /// Hands part of a mapping to one side; the part must lie in one mapping.
 fn sync(
     call: &mut Call<'_>,
-    give: fn(&crate::sys::pci::PciRef, u64, u64, Direction),
+    give: fn(&PciRef, u64, u64, Direction),
 ) -> Outcome {
     let device = device(call, 0)?;
     let (bus, len) = (call.arg(1), call.arg(2));

@@ -3,6 +3,7 @@
 //! The driver's `pci_driver`, its twin in the PCI core, and what the core calls: probe, remove,
 //! shutdown, power management and error recovery, each an upcall in process context.
 
+use super::super::dma;
 use super::device::PciDevice;
 use crate::call::{errno, Call, Outcome, Violation};
 use crate::domain::Domain;
@@ -272,6 +273,9 @@ pub(crate) fn probe(twin: &Twin, raw: PciRef, index: Option<usize>, id: &Id) -> 
     if !raw.has_iommu() {
         pr_warn!("{}: {}: no IOMMU: DMA is not contained\n", domain.name(), raw.name());
     }
+    if let Err(error) = domain.dma.note(&raw) {
+        return error.to_errno();
+    }
     let device = match PciDevice::new(domain, raw, &twin.name) {
         Ok(device) => device,
         Err(error) => return error.to_errno(),
@@ -285,8 +289,9 @@ pub(crate) fn probe(twin: &Twin, raw: PciRef, index: Option<usize>, id: &Id) -> 
         Err(_) => None,
     };
     let code = answer.map_or(EIO.to_errno(), status);
-    if code != 0 {
-        device.release(domain);
+    match code {
+        0 => dma::probed(&device.raw),
+        _ => device.release(domain),
     }
     code
 }
