@@ -446,9 +446,3 @@ pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
     block.asked = 0;
     Ok(0)
 }
-
-/// `is_vmalloc_addr(x)`: no address of a domain is in the kernel's vmalloc area; whether it can be
-/// mapped is judged when it is.
-pub(crate) fn is_vmalloc_addr(_call: &mut Call<'_>) -> Outcome {
-    Ok(0)
-}

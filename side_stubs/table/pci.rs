@@ -120,7 +120,6 @@ pub(crate) const IMPORTS: &[Import] = &[
     gate("dma_unmap_page_attrs", &[DEV, Word, Word, Word, Word], Any, dma::unmap_page),
     gate("__dma_sync_single_for_cpu", &[DEV, Word, Word, Word], Any, dma::sync_for_cpu),
     gate("__dma_sync_single_for_device", &[DEV, Word, Word, Word], Any, dma::sync_for_device),
-    gate("is_vmalloc_addr", &[Word], Any, dma::is_vmalloc_addr),
     // Interrupts.
     gate(
         "request_threaded_irq",

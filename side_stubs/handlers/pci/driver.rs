@@ -8,6 +8,7 @@ use super::device::PciDevice;
 use crate::call::{errno, Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::run::{self, Context};
+use crate::sys::cpu;
 use crate::sys::params::{self, Param};
 use crate::sys::pci::{self, layout, PciRef};
 use crate::sys::pci_driver::{matches, Id, Registered, ERROR_SLOTS, PM_SLOTS};
@@ -16,6 +17,8 @@ use kernel::sync::Arc;
 
 /// Entries of an id table that are copied at most.
 const IDS_MAX: u64 = 4096;
+/// How long the removal of a device waits for a dead domain's interfaces to go, in ms.
+const BURIAL_MAX_MS: u32 = 30_000;
 /// `PCI_ERS_RESULT_DISCONNECT`: what a dead driver answers to a channel error.
 pub(crate) const ERS_DISCONNECT: u32 = 4;
 /// `PCI_ERS_RESULT_NO_AER_DRIVER`: the highest answer.
@@ -309,9 +312,12 @@ pub(crate) fn remove(twin: &Twin, raw: &PciRef) {
     if twin.remove != 0 {
         upcall(domain, &device, "remove", twin.remove, &[device.shadow]);
     }
-    // Interfaces go before the device that they hang on.
-    if domain.is_dead() {
-        domain.net.release(domain);
+    // Interfaces go before the device that they hang on. Whoever buries a dead domain takes them
+    // down before it asks for this device.
+    let mut waited = 0;
+    while domain.is_dead() && domain.net.devices.len() != 0 && waited < BURIAL_MAX_MS {
+        cpu::sleep_ms(1);
+        waited += 1;
     }
     device.release(domain);
 }
