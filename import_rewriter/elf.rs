@@ -471,7 +471,7 @@ impl<'a> Elf<'a> {
             return Err(BadImage::Malformed(Part::Section, number, what));
         }
         let linked = self.section(table.link as usize);
-        if linked.map_or(true, |linked| linked.kind != SHT_SYMTAB) {
+        if linked.is_none_or(|linked| linked.kind != SHT_SYMTAB) {
             let what = "relocations use no symbol table";
             return Err(BadImage::Malformed(Part::Section, number, what));
         }
@@ -496,7 +496,7 @@ impl<'a> Elf<'a> {
             if entry
                 .offset
                 .checked_add(width)
-                .map_or(true, |end| end > target.size)
+                .is_none_or(|end| end > target.size)
             {
                 return Err(bad);
             }

@@ -96,13 +96,26 @@ pub enum BadImage {
     /// Something that every kernel module has is missing.
     Missing(&'static str),
     /// More sections than the loader has room for.
-    TooManySections { have: u32, room: u32 },
+    TooManySections {
+        /// Sections in the file.
+        have: u32,
+        /// Sections that there is room for.
+        room: u32,
+    },
     /// The loaded image would exceed the limit, both in bytes.
-    TooLarge { limit: u64 },
+    TooLarge {
+        /// The limit.
+        limit: u64,
+    },
     /// A section asks to be writable and executable.
     WritableCode(Name),
     /// A section asks for an alignment that the loader does not give.
-    Alignment { section: Name, align: u64 },
+    Alignment {
+        /// The section.
+        section: Name,
+        /// The alignment it asks for.
+        align: u64,
+    },
     /// Thread-local, compressed or otherwise unsupported section that would be loaded.
     UnsupportedSection(Name, &'static str),
     /// A symbol that the compiler left for the linker to place (`-fcommon`).
@@ -110,11 +123,19 @@ pub enum BadImage {
     /// A symbol that nobody provides.
     Unresolved(Name),
     /// A relocation type that a kernel module does not use.
-    RelocationType { section: Name, kind: u32 },
+    RelocationType {
+        /// The section that the relocation applies to.
+        section: Name,
+        /// The type's number.
+        kind: u32,
+    },
     /// A resolved value does not fit its field.
     Overflow {
+        /// The section that holds the field.
         section: Name,
+        /// The field's offset in it.
         offset: u64,
+        /// The symbol that the field refers to.
         symbol: Name,
     },
     /// A relocation needs a section that is not loaded.
@@ -122,7 +143,12 @@ pub enum BadImage {
     /// A table that the patcher walks is inconsistent; the words say how.
     PatchTable(&'static str),
     /// Built for another kernel.
-    Vermagic { module: Name, running: Name },
+    Vermagic {
+        /// What the module was built for.
+        module: Name,
+        /// What runs.
+        running: Name,
+    },
     /// The caller's image slice or base address does not fit the layout.
     WrongImage(&'static str),
 }

@@ -94,9 +94,8 @@ pub(super) fn is_branch(code: &[u8], offset: usize) -> bool {
             .and_then(|at| code.get(at))
             .copied()
     };
-    match (before(2), before(1)) {
-        (_, Some(0xe8 | 0xe9)) => true,
-        (Some(0x0f), Some(0x80..=0x8f)) => true,
-        _ => false,
-    }
+    matches!(
+        (before(2), before(1)),
+        (_, Some(0xe8 | 0xe9)) | (Some(0x0f), Some(0x80..=0x8f))
+    )
 }

@@ -139,7 +139,12 @@ pub enum Kind {
     /// Several values.
     Array(Array),
     /// A string that is copied into a buffer of `size` bytes, its NUL included.
-    Buffer { at: usize, size: usize },
+    Buffer {
+        /// The buffer.
+        at: usize,
+        /// Its size.
+        size: usize,
+    },
     /// Stored by a function of the driver.
     Custom,
 }
@@ -161,11 +166,21 @@ pub enum ParamError {
     /// The driver has no parameter of this name.
     Unknown(Name),
     /// The value cannot be read as the parameter's kind, or is out of its range.
-    BadValue { param: Name, value: Name },
+    BadValue {
+        /// The parameter.
+        param: Name,
+        /// The text given.
+        value: Name,
+    },
     /// A value is missing.
     NoValue(Name),
     /// More values than the array holds.
-    ArrayTooLong { param: Name, max: u32 },
+    ArrayTooLong {
+        /// The parameter.
+        param: Name,
+        /// What the array holds.
+        max: u32,
+    },
     /// The string does not fit.
     StringTooLong(Name),
     /// The driver stores it by a function of its own.

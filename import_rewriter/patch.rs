@@ -199,7 +199,7 @@ fn alternative(placed: &Placed<'_>, image: &[u8], at: usize) -> Result<Alternati
         ));
     }
     let in_code = |start: usize, len: usize| {
-        start.checked_add(len).map_or(false, |end| {
+        start.checked_add(len).is_some_and(|end| {
             placed.placements.iter().flatten().any(|section| {
                 section.group == Group::Text
                     && section.range().start <= start
@@ -247,7 +247,7 @@ fn replace(placed: &Placed<'_>, image: &mut [u8], entry: &Alternative) -> Result
     let moved = (entry.replacement as i64).wrapping_sub(entry.site as i64);
     let home = placed.section_at(entry.replacement);
     let tables = placed.elf.relocation_tables();
-    for table in tables.filter(|table| home.map_or(false, |(index, _)| table.target == index)) {
+    for table in tables.filter(|table| home.is_some_and(|(index, _)| table.target == index)) {
         let first = home.map_or(0, |(_, offset)| offset);
         for field in table.iter() {
             let Some(at) = field.offset.checked_sub(first) else {
