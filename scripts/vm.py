@@ -92,6 +92,8 @@ Exit status: the command's; 123 kernel trouble, 124 time-out, 125 the harness it
     parser.add_argument("--strict", action="store_true", help="the kernel's own checkers")
     parser.add_argument("--allow", action="append", default=[], metavar="REGEX",
                         help="log lines that are no failure although they look like trouble")
+    parser.add_argument("--brief", action="store_true",
+                        help="no console log when it is only COMMAND that failed")
     parser.add_argument("--verbose", action="store_true", help="show the console and the timing")
     argv = sys.argv[1:]
     command = []
@@ -217,7 +219,7 @@ def emulator_arguments(options, release, accel):
         append.append("intel_iommu=on iommu.strict=1")
     elif options.iommu == "amd":
         arguments += ["-device", "amd-iommu,intremap=on"]
-        append.append("amd_iommu=on iommu.strict=1")
+        append.append("iommu.strict=1")
     for number, name in enumerate(("console", "qmp", "out", "ctl", "mon", "files", "fs")):
         arguments += ["-chardev", f"socket,id={name},path={SESSION}/{name}.socket"]
     arguments += [
@@ -522,7 +524,7 @@ class Machine:
             with open(f"{self.options.out}/console.log", "w", encoding="utf-8") as file:
                 file.write(log)
         if status != 0:
-            if not self.options.verbose:
+            if not self.options.verbose and (failure or not self.options.brief):
                 sys.stderr.write("vm: ---- the guest's console ----\n")
                 sys.stderr.write(log if log.endswith("\n") else log + "\n")
                 sys.stderr.write("vm: ---- end of the console ----\n")
