@@ -5,36 +5,36 @@
 //! Pure: no access to memory. `table.rs` reads and writes the entries.
 
 /// Bytes in a page.
-pub const PAGE_SIZE: u64 = 4096;
+pub(crate) const PAGE_SIZE: u64 = 4096;
 /// Entries in a table.
-pub const ENTRIES: usize = 512;
+pub(crate) const ENTRIES: usize = 512;
 /// Domain addresses are below this, so that every relocation of a kernel module fits.
-pub const DOMAIN_END: u64 = 1 << 31;
+pub(crate) const DOMAIN_END: u64 = 1 << 31;
 
 /// The entry is in use.
-pub const PRESENT: u64 = 1;
+pub(crate) const PRESENT: u64 = 1;
 /// Writable.
-pub const WRITE: u64 = 1 << 1;
+pub(crate) const WRITE: u64 = 1 << 1;
 /// Ring 3 may use it.
-pub const USER: u64 = 1 << 2;
+pub(crate) const USER: u64 = 1 << 2;
 /// With `CACHE_DISABLE`: entry 3 of Linux's PAT, uncached.
-pub const WRITE_THROUGH: u64 = 1 << 3;
+pub(crate) const WRITE_THROUGH: u64 = 1 << 3;
 /// See `WRITE_THROUGH`.
-pub const CACHE_DISABLE: u64 = 1 << 4;
+pub(crate) const CACHE_DISABLE: u64 = 1 << 4;
 /// Set beforehand, so that the CPU never writes to a table.
-pub const ACCESSED: u64 = 1 << 5;
+pub(crate) const ACCESSED: u64 = 1 << 5;
 /// Set beforehand in writable leaves only: dirty without writable means a shadow stack.
-pub const DIRTY: u64 = 1 << 6;
+pub(crate) const DIRTY: u64 = 1 << 6;
 /// A bit that the CPU ignores: the leaf is device memory.
-pub const IS_MMIO: u64 = 1 << 9;
+pub(crate) const IS_MMIO: u64 = 1 << 9;
 /// Not executable.
-pub const NO_EXECUTE: u64 = 1 << 63;
+pub(crate) const NO_EXECUTE: u64 = 1 << 63;
 /// The physical address in an entry.
-pub const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+pub(crate) const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// What ring 3 may do with a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Perm {
+pub(crate) enum Perm {
     /// Read.
     Read,
     /// Read and write.
@@ -45,7 +45,7 @@ pub enum Perm {
 
 /// What lies behind a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Ordinary memory, cached.
     Ram,
     /// Device registers, uncached.
@@ -54,32 +54,32 @@ pub enum Kind {
 
 /// What a domain address leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mapping {
+pub(crate) struct Mapping {
     /// Physical address of the byte asked for.
-    pub phys: u64,
+    pub(crate) phys: u64,
     /// What ring 3 may do there.
-    pub perm: Perm,
+    pub(crate) perm: Perm,
     /// What lies there.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
 }
 
 /// Which entry of a table at `level` (1 is the leaf) serves `va`.
-pub const fn index(va: u64, level: u32) -> usize {
+pub(crate) const fn index(va: u64, level: u32) -> usize {
     ((va >> (12 + 9 * (level - 1))) & 0x1ff) as usize
 }
 
 /// Entry that leads to the next table, for domain addresses.
-pub const fn user_table(phys: u64) -> u64 {
+pub(crate) const fn user_table(phys: u64) -> u64 {
     phys | PRESENT | WRITE | USER | ACCESSED
 }
 
 /// Entry that leads to the next table, for the kernel's addresses.
-pub const fn kernel_table(phys: u64) -> u64 {
+pub(crate) const fn kernel_table(phys: u64) -> u64 {
     phys | PRESENT | WRITE | ACCESSED
 }
 
 /// Leaf of a domain page.
-pub const fn user_leaf(phys: u64, perm: Perm, kind: Kind) -> u64 {
+pub(crate) const fn user_leaf(phys: u64, perm: Perm, kind: Kind) -> u64 {
     let rights = match perm {
         Perm::Read => NO_EXECUTE,
         Perm::ReadWrite => NO_EXECUTE | WRITE | DIRTY,
@@ -93,7 +93,7 @@ pub const fn user_leaf(phys: u64, perm: Perm, kind: Kind) -> u64 {
 }
 
 /// Leaf of one of the few kernel pages that the CPU needs to come back.
-pub const fn kernel_leaf(phys: u64, perm: Perm) -> u64 {
+pub(crate) const fn kernel_leaf(phys: u64, perm: Perm) -> u64 {
     let rights = match perm {
         Perm::Read => NO_EXECUTE,
         Perm::ReadWrite => NO_EXECUTE | WRITE | DIRTY,
@@ -103,7 +103,7 @@ pub const fn kernel_leaf(phys: u64, perm: Perm) -> u64 {
 }
 
 /// The reverse of `user_leaf`.
-pub const fn decode_user_leaf(entry: u64) -> Option<Mapping> {
+pub(crate) const fn decode_user_leaf(entry: u64) -> Option<Mapping> {
     if entry & (PRESENT | USER) != PRESENT | USER {
         return None;
     }
@@ -114,12 +114,20 @@ pub const fn decode_user_leaf(entry: u64) -> Option<Mapping> {
     } else {
         Perm::ReadExecute
     };
-    let kind = if entry & IS_MMIO != 0 { Kind::Mmio } else { Kind::Ram };
-    Some(Mapping { phys: entry & ADDRESS, perm, kind })
+    let kind = if entry & IS_MMIO != 0 {
+        Kind::Mmio
+    } else {
+        Kind::Ram
+    };
+    Some(Mapping {
+        phys: entry & ADDRESS,
+        perm,
+        kind,
+    })
 }
 
 /// Whether a leaf may be written for this address and page.
-pub const fn is_mappable(va: u64, phys: u64) -> bool {
+pub(crate) const fn is_mappable(va: u64, phys: u64) -> bool {
     va < DOMAIN_END && va % PAGE_SIZE == 0 && phys & !ADDRESS == 0
 }
 
@@ -134,7 +142,11 @@ mod tests {
                 let entry = user_leaf(0x1234_5000, perm, kind);
                 assert_eq!(
                     decode_user_leaf(entry),
-                    Some(Mapping { phys: 0x1234_5000, perm, kind })
+                    Some(Mapping {
+                        phys: 0x1234_5000,
+                        perm,
+                        kind
+                    })
                 );
             }
         }
@@ -145,7 +157,10 @@ mod tests {
     #[test]
     fn no_leaf_is_writable_and_executable_or_a_shadow_stack() {
         for perm in [Perm::Read, Perm::ReadWrite, Perm::ReadExecute] {
-            for entry in [user_leaf(0x1000, perm, Kind::Ram), kernel_leaf(0x1000, perm)] {
+            for entry in [
+                user_leaf(0x1000, perm, Kind::Ram),
+                kernel_leaf(0x1000, perm),
+            ] {
                 assert!(entry & WRITE == 0 || entry & NO_EXECUTE != 0);
                 assert!(entry & DIRTY == 0 || entry & WRITE != 0);
             }

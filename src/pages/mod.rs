@@ -12,7 +12,7 @@
 mod entry;
 pub(crate) mod table;
 
-pub use entry::{Kind, Mapping, Perm, DOMAIN_END, PAGE_SIZE};
+pub(crate) use entry::{Kind, Mapping, Perm, DOMAIN_END, PAGE_SIZE};
 
 use crate::switcher::context;
 use kernel::prelude::*;
@@ -28,7 +28,7 @@ pub(crate) fn levels() -> u32 {
 }
 
 /// The view of one domain. Dropping it frees the tables; the pages that they name are the domain's.
-pub struct View {
+pub(crate) struct View {
     levels: u32,
     /// The one table that entry 0 of every root leads to.
     lower: OwnedPage,
@@ -38,7 +38,7 @@ pub struct View {
 
 impl View {
     /// An empty view: no domain page, and of the kernel what the switcher needs.
-    pub fn new() -> Result<View> {
+    pub(crate) fn new() -> Result<View> {
         let levels = levels();
         let lower = OwnedPage::new(true)?;
         let mut roots = KVec::new();
@@ -56,21 +56,28 @@ impl View {
             };
             roots.push(root, GFP_KERNEL)?;
         }
-        Ok(View { levels, lower, roots })
+        Ok(View {
+            levels,
+            lower,
+            roots,
+        })
     }
 
     /// Maps one page at a domain address. Any context. `EEXIST` when something is there already.
-    pub fn map(&self, va: u64, phys: u64, perm: Perm, kind: Kind) -> Result {
+    pub(crate) fn map(&self, va: u64, phys: u64, perm: Perm, kind: Kind) -> Result {
         if !entry::is_mappable(va, phys) {
             return Err(EINVAL);
         }
-        let leaf = self.lower.table().make(self.levels - 1, va, entry::user_table)?;
+        let leaf = self
+            .lower
+            .table()
+            .make(self.levels - 1, va, entry::user_table)?;
         leaf.fill(entry::index(va, 1), entry::user_leaf(phys, perm, kind))
     }
 
     /// Takes one page away and returns its physical address. Any context. CPUs that are in ring 3 may
     /// use it until `flush`, so the page is not free before.
-    pub fn unmap(&self, va: u64) -> Option<u64> {
+    pub(crate) fn unmap(&self, va: u64) -> Option<u64> {
         if va >= DOMAIN_END {
             return None;
         }
@@ -82,13 +89,13 @@ impl View {
     /// Returns when no CPU uses what `unmap` took away before the call. Each entry into ring 3
     /// starts with an empty TLB for the view, so it is enough that every CPU has left it once.
     /// May wait for other CPUs: interrupts must be on.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         context::kick_all();
     }
 
     /// What a domain address leads to. Any context, no lock; the answer may be out of date at once
     /// unless the caller keeps the domain from unmapping it.
-    pub fn translate(&self, va: u64) -> Option<Mapping> {
+    pub(crate) fn translate(&self, va: u64) -> Option<Mapping> {
         if va >= DOMAIN_END {
             return None;
         }
@@ -99,7 +106,7 @@ impl View {
     }
 
     /// Every present entry of one CPU's root, tables and leaves: address, level (1 is a page), entry.
-    pub fn walk(&self, cpu: usize, f: &mut dyn FnMut(u64, u32, u64)) {
+    pub(crate) fn walk(&self, cpu: usize, f: &mut dyn FnMut(u64, u32, u64)) {
         let Some(Some(root)) = self.roots.get(cpu) else {
             return;
         };
@@ -142,7 +149,10 @@ pub(crate) struct KernelHalf {
 
 impl KernelHalf {
     pub(crate) fn new() -> Result<Self> {
-        Ok(Self { levels: levels(), root: OwnedPage::new(true)? })
+        Ok(Self {
+            levels: levels(),
+            root: OwnedPage::new(true)?,
+        })
     }
 
     /// Maps a kernel address for ring 0. A second mapping of the same page at the same place is one.
@@ -150,7 +160,10 @@ impl KernelHalf {
         if va >> 63 == 0 || (va | phys) % PAGE_SIZE != 0 {
             return Err(EINVAL);
         }
-        let leaf = self.root.table().make(self.levels, va, entry::kernel_table)?;
+        let leaf = self
+            .root
+            .table()
+            .make(self.levels, va, entry::kernel_table)?;
         leaf.swap(entry::index(va, 1), entry::kernel_leaf(phys, perm));
         Ok(())
     }

@@ -108,7 +108,8 @@ impl Table {
     /// Writes an entry if it is still `old`.
     pub(crate) fn replace(&self, index: usize, old: u64, value: u64) -> bool {
         let slot = self.slot(index);
-        slot.compare_exchange(old, value, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        slot.compare_exchange(old, value, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// The table at level 1 that serves `va`, if all tables on the way exist; `self` is at `level`.

@@ -56,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) cr2: u64,
     pub(crate) exit_gs: u64,
     pub(crate) memory_error: u64,
+    verw_operand: u64,
+    pad: u64,
     pub(crate) own_idt: TableRegister,
     pad0: [u8; 6],
     pub(crate) host_idt: TableRegister,
@@ -77,6 +79,7 @@ const _: () = {
     assert!(offset_of!(Context, cr2) == layout::SIDE_CR2);
     assert!(offset_of!(Context, exit_gs) == layout::SIDE_EXIT_GS);
     assert!(offset_of!(Context, memory_error) == layout::SIDE_MEMORY_ERROR);
+    assert!(offset_of!(Context, verw_operand) == layout::SIDE_VERW_OPERAND);
     assert!(offset_of!(Context, own_idt) == layout::SIDE_OWN_IDT);
     assert!(offset_of!(Context, host_idt) == layout::SIDE_HOST_IDT);
     assert!(size_of::<Context>() == layout::SIDE_CONTEXT_SIZE);
@@ -118,6 +121,7 @@ impl PerCpu {
         let context = unsafe { &mut *this.context() };
         context.tss = this.places.tss_rw;
         context.host_gs_base = this.places.gs_base;
+        context.verw_operand = layout::SIDE_KERNEL_DS as u64;
         context.own_idt = idt.register();
 
         // The topmost word of the #DF stack leads to the context.
@@ -163,7 +167,10 @@ pub(crate) struct Machine {
 static MACHINE: AtomicPtr<Machine> = AtomicPtr::new(core::ptr::null_mut());
 
 fn text() -> (u64, u64) {
-    (&raw const side_switch_text_start as u64, &raw const side_switch_text_end as u64)
+    (
+        &raw const side_switch_text_start as u64,
+        &raw const side_switch_text_end as u64,
+    )
 }
 
 fn phys_of(address: u64) -> u64 {
@@ -183,10 +190,21 @@ pub(crate) fn init(processor: Processor) -> Result {
     for cpu in 0..cpu_ids() as u32 {
         // SAFETY: the function has no preconditions.
         let possible = unsafe { side_switch_cpu_possible(cpu) };
-        let share = if possible { Some(PerCpu::new(cpu, &idt)?) } else { None };
+        let share = if possible {
+            Some(PerCpu::new(cpu, &idt)?)
+        } else {
+            None
+        };
         cpus.push(share, GFP_KERNEL)?;
     }
-    let machine = KBox::new(Machine { processor, cpus, _idt: idt }, GFP_KERNEL)?;
+    let machine = KBox::new(
+        Machine {
+            processor,
+            cpus,
+            _idt: idt,
+        },
+        GFP_KERNEL,
+    )?;
     MACHINE.store(KBox::into_raw(machine), Ordering::Release);
     Ok(())
 }

@@ -61,12 +61,24 @@ impl HostState {
                 ldt: processor::ldt(),
                 io_bitmap: io_bitmap_slot(cpu).read(),
                 pkru: if has.protection_keys { rdpkru() } else { 0 },
-                fs_base: if has.fsgsbase { rdfsbase() } else { rdmsr(MSR_FS_BASE) },
+                fs_base: if has.fsgsbase {
+                    rdfsbase()
+                } else {
+                    rdmsr(MSR_FS_BASE)
+                },
                 dr7: dr7_of(cpu),
                 cr4,
                 efer: rdmsr(MSR_EFER),
-                sysenter_cs: if has.intel_sysenter { rdmsr(MSR_SYSENTER_CS) } else { 0 },
-                user_cet: if has.user_shadow_stack { rdmsr(MSR_U_CET) } else { 0 },
+                sysenter_cs: if has.intel_sysenter {
+                    rdmsr(MSR_SYSENTER_CS)
+                } else {
+                    0
+                },
+                user_cet: if has.user_shadow_stack {
+                    rdmsr(MSR_U_CET)
+                } else {
+                    0
+                },
             };
             if state.ds != 0 {
                 side_switch_load_ds(0);

@@ -7,7 +7,7 @@ use crate::pages::table::OwnedPage;
 use kernel::prelude::*;
 
 /// `int $0x80`, the one gate that ring 3 may use: a call of an import.
-pub const GATE_VECTOR: u8 = 0x80;
+pub(crate) const GATE_VECTOR: u8 = 0x80;
 
 const VECTORS: u64 = 256;
 const STUB_SIZE: u64 = 16;
@@ -40,11 +40,24 @@ impl Idt {
     pub(crate) fn new(stubs: u64) -> Result<Self> {
         let page = OwnedPage::new(true)?;
         for vector in 0..VECTORS {
-            let ist = if vector == DOUBLE_FAULT { DOUBLE_FAULT_IST } else { 0 };
-            let dpl = if vector == u64::from(GATE_VECTOR) { 3 } else { 0 };
+            let ist = if vector == DOUBLE_FAULT {
+                DOUBLE_FAULT_IST
+            } else {
+                0
+            };
+            let dpl = if vector == u64::from(GATE_VECTOR) {
+                3
+            } else {
+                0
+            };
             let words = gate(stubs + vector * STUB_SIZE, ist, dpl);
             // SAFETY: the page holds 256 gates of two words; no CPU uses it yet.
-            unsafe { page.as_ptr().cast::<[u64; 2]>().add(vector as usize).write(words) };
+            unsafe {
+                page.as_ptr()
+                    .cast::<[u64; 2]>()
+                    .add(vector as usize)
+                    .write(words)
+            };
         }
         Ok(Self(page))
     }
@@ -54,7 +67,10 @@ impl Idt {
     }
 
     pub(crate) fn register(&self) -> TableRegister {
-        TableRegister { limit: (VECTORS * 16 - 1) as u16, base: self.0.address() }
+        TableRegister {
+            limit: (VECTORS * 16 - 1) as u16,
+            base: self.0.address(),
+        }
     }
 }
 

@@ -34,6 +34,8 @@ struct side_switch_context {
 	u64 cr2;		/* as the exit found it */
 	u64 exit_gs;		/* GS selector as the exit found it */
 	u64 memory_error;	/* a machine check came from the domain's own access */
+	u64 verw_operand;	/* a data selector */
+	u64 pad;
 	struct side_table_register own_idt;
 	u8 pad0[6];
 	struct side_table_register host_idt;

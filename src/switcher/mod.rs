@@ -15,8 +15,8 @@ pub(crate) mod processor;
 mod refusal;
 mod tick;
 
-pub use crate::fault_handler::frame::Frame;
-pub use idt::GATE_VECTOR;
+pub(crate) use crate::fault_handler::frame::Frame;
+pub(crate) use idt::GATE_VECTOR;
 
 use crate::pages::{View, DOMAIN_END};
 use context::Context;
@@ -50,18 +50,18 @@ const CR3_NO_FLUSH: u64 = 1 << 63;
 
 /// Why ring 3 was left. The frame holds the registers.
 #[derive(Clone, Copy, Debug)]
-pub struct Exit {
+pub(crate) struct Exit {
     /// The vector. An NMI (2) needs nothing more: Linux has handled it, as it has a machine check
     /// that is reported as one. A machine check (18) says that memory of the domain has failed.
-    pub vector: u8,
+    pub(crate) vector: u8,
     /// The CPU's error code; for #DB the content of DR6.
-    pub error_code: u64,
+    pub(crate) error_code: u64,
     /// CR2, which is meaningful for #PF.
-    pub cr2: u64,
+    pub(crate) cr2: u64,
 }
 
 /// Gets ready on every possible CPU, or says why not.
-pub fn init() -> Result {
+pub(crate) fn init() -> Result {
     let processor = Processor::read();
     if let Some(reason) = refusal::reason(&processor) {
         pr_err!("not loaded: {}\n", reason);
@@ -75,7 +75,7 @@ pub fn init() -> Result {
 }
 
 /// Gives everything back. No `View` exists any more.
-pub fn exit() {
+pub(crate) fn exit() {
     if context::machine().is_some() {
         tick::exit();
     }
@@ -86,10 +86,14 @@ pub fn exit() {
 ///
 /// Turns interrupts off and returns with them off. An NMI or #MC has been handled by Linux when this
 /// returns; every other vector is the caller's: one of Linux's goes to `hand_on`.
-pub fn enter(view: &View, frame: &mut Frame, gs_base: u64) -> Exit {
+pub(crate) fn enter(view: &View, frame: &mut Frame, gs_base: u64) -> Exit {
     processor::interrupts_off();
     let number = processor::current_cpu();
-    let refused = Exit { vector: PROTECTION_VECTOR, error_code: 0, cr2: 0 };
+    let refused = Exit {
+        vector: PROTECTION_VECTOR,
+        error_code: 0,
+        cr2: 0,
+    };
     let (Some(machine), Some(root)) = (context::machine(), view.root(number)) else {
         return refused;
     };
@@ -139,25 +143,32 @@ pub fn enter(view: &View, frame: &mut Frame, gs_base: u64) -> Exit {
             MACHINE_CHECK_VECTOR if context.memory_error == 0 => NMI_VECTOR,
             vector => vector,
         };
-        let exit = Exit { vector, error_code: frame.error_code, cr2: context.cr2 };
+        let exit = Exit {
+            vector,
+            error_code: frame.error_code,
+            cr2: context.cr2,
+        };
         (exit, context.exit_gs as u16)
     };
     host.restore(machine, cpu, exit_gs);
     match exit.vector {
-        DEBUG_VECTOR => Exit { error_code: host::take_dr6(), ..exit },
+        DEBUG_VECTOR => Exit {
+            error_code: host::take_dr6(),
+            ..exit
+        },
         _ => exit,
     }
 }
 
 /// Whether a vector below 32 has been handled already, inside `enter`.
-pub fn is_handed_on(vector: u8) -> bool {
+pub(crate) fn is_handed_on(vector: u8) -> bool {
     vector == NMI_VECTOR
 }
 
 /// Runs Linux's handler for a vector that ring 3 was interrupted by, as if it had interrupted this
 /// code with interrupts on. Call with interrupts off; they are on afterwards. An exception is not
 /// Linux's to handle: for those this only turns interrupts on.
-pub fn hand_on(vector: u8) {
+pub(crate) fn hand_on(vector: u8) {
     if vector < FIRST_EXTERNAL_VECTOR || vector == GATE_VECTOR {
         processor::interrupts_on();
         return;
@@ -169,7 +180,7 @@ pub fn hand_on(vector: u8) {
 
 /// Sees to it that an interrupt ends the next stay in ring 3 on this CPU soon. The tick cannot be
 /// relied on: on a CPU woken from idle it may be stopped.
-pub fn arm_tick() {
+pub(crate) fn arm_tick() {
     tick::arm();
 }
 
@@ -179,7 +190,8 @@ extern "C" fn side_switch_fatal(context: &Context, frame: &Frame) -> ! {
     // SAFETY: the format and its arguments agree. Linux's state is in place.
     unsafe {
         panic(
-            c"side: switcher: vector %llu (error %llx, CR2 %llx) at %llx:%llx, sp %llx\n".as_char_ptr(),
+            c"side: switcher: vector %llu (error %llx, CR2 %llx) at %llx:%llx, sp %llx\n"
+                .as_char_ptr(),
             frame.vector & 0xff,
             frame.error_code,
             context.cr2,

@@ -24,8 +24,10 @@ static void __used common(void)
 	CONTEXT(CR2, cr2);
 	CONTEXT(EXIT_GS, exit_gs);
 	CONTEXT(MEMORY_ERROR, memory_error);
+	CONTEXT(VERW_OPERAND, verw_operand);
 	CONTEXT(OWN_IDT, own_idt);
 	CONTEXT(HOST_IDT, host_idt);
+	DEFINE(SIDE_KERNEL_DS, __KERNEL_DS);
 	DEFINE(SIDE_CONTEXT_SIZE, sizeof(struct side_switch_context));
 	OFFSET(SIDE_FRAME_VECTOR, side_frame, vector);
 	OFFSET(SIDE_FRAME_CS, side_frame, cs);

@@ -36,7 +36,10 @@ pub(crate) fn reason(processor: &Processor) -> Option<&'static str> {
             "CR0.TS does not guard the AMX tile configuration; boot with `clearcpuid=amx_tile`",
         ),
     ];
-    reasons.iter().find(|(applies, _)| *applies).map(|(_, reason)| *reason)
+    reasons
+        .iter()
+        .find(|(applies, _)| *applies)
+        .map(|(_, reason)| *reason)
 }
 
 /// What an administrator should know although the module loads.

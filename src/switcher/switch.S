@@ -201,7 +201,8 @@ SYM_CODE_START_NOALIGN(side_switch_enter)
 	/* %rdi was the context; it is ring 3's from here. */
 	addq	$16, %rsp
 	UNWIND_HINT_IRET_REGS
-	ALTERNATIVE "", "verw verw_operand(%rip)", X86_FEATURE_CLEAR_CPU_BUF
+	/* The operand is in the context, five words up. */
+	ALTERNATIVE "", __stringify(verw SIDE_VERW_OPERAND+40(%rsp)), X86_FEATURE_CLEAR_CPU_BUF
 	iretq
 	int3
 SYM_CODE_END(side_switch_enter)
@@ -386,8 +387,8 @@ SYM_CODE_START_LOCAL_NOALIGN(fatal)
 	movq	SIDE_HOST_RSP(%rdi), %rsp
 	andq	$-16, %rsp
 	UNWIND_HINT_END_OF_STACK
-	call	side_switch_fatal
-	ud2
+	pushq	$0
+	jmp	side_switch_fatal
 SYM_CODE_END(fatal)
 
 /* Indirect branch prediction barrier; the kernel's own write_ibpb is not for modules. */
@@ -403,8 +404,6 @@ SYM_CODE_START_LOCAL_NOALIGN(side_switch_ibpb)
 	int3
 SYM_CODE_END(side_switch_ibpb)
 
-	.balign	8, 0xcc
-SYM_DATA_LOCAL(verw_operand, .word __KERNEL_DS)
 	.balign	PAGE_SIZE, 0xcc
 	.globl	side_switch_text_end
 side_switch_text_end:
