@@ -30,9 +30,21 @@ pub(crate) fn msleep(call: &mut Call<'_>) -> Outcome {
     Ok(0)
 }
 
-/// `msleep_interruptible(milliseconds)`: no signal interrupts it, so nothing is left over.
+/// `msleep_interruptible(milliseconds)`: a signal ends it; returns the milliseconds left.
 pub(crate) fn msleep_interruptible(call: &mut Call<'_>) -> Outcome {
-    msleep(call)
+    let mut left = u64::from(call.uint(0));
+    while left > 0 {
+        if call.domain.is_dead() {
+            return Err(Violation::new("domain-dead", 0));
+        }
+        let part = left.min(SLICE_MS);
+        let rest = delay::sleep_interruptible(part as u32);
+        left -= part;
+        if rest > 0 {
+            return Ok(left + rest);
+        }
+    }
+    Ok(0)
 }
 
 /// `usleep_range_state(min, max, state)` in µs.
@@ -56,12 +68,12 @@ pub(crate) fn schedule_timeout(call: &mut Call<'_>) -> Outcome {
     Ok(0)
 }
 
-fn spin(ns: u64) -> Outcome {
+fn spin(call: &Call<'_>, ns: u64) -> Outcome {
     if ns > MAX_SPIN_US * 1000 {
         return Err(Violation::new("delay-too-long", ns));
     }
     let mut left = ns;
-    while left > 0 {
+    while left > 0 && !call.domain.is_dead() {
         let part = left.min(1_000_000);
         delay::spin_ns(part);
         left -= part;
@@ -72,17 +84,17 @@ fn spin(ns: u64) -> Outcome {
 /// `__const_udelay(loops)`: 0x10c7 loops a µs, 5 a ns (asm-generic/delay.h).
 pub(crate) fn const_udelay(call: &mut Call<'_>) -> Outcome {
     // 2^32 loops are a second.
-    spin((u128::from(call.arg(0)) * 1_000_000_000 >> 32).min(u128::from(u64::MAX)) as u64)
+    spin(call, (u128::from(call.arg(0)) * 1_000_000_000 >> 32).min(u128::from(u64::MAX)) as u64)
 }
 
 /// `__udelay(microseconds)`.
 pub(crate) fn udelay(call: &mut Call<'_>) -> Outcome {
-    spin(call.arg(0).saturating_mul(1000))
+    spin(call, call.arg(0).saturating_mul(1000))
 }
 
 /// `__ndelay(nanoseconds)`.
 pub(crate) fn ndelay(call: &mut Call<'_>) -> Outcome {
-    spin(call.arg(0))
+    spin(call, call.arg(0))
 }
 
 /// `round_jiffies(j)`.
@@ -103,11 +115,4 @@ pub(crate) fn msecs_to_jiffies(call: &mut Call<'_>) -> Outcome {
 /// `__usecs_to_jiffies(u)`.
 pub(crate) fn usecs_to_jiffies(call: &mut Call<'_>) -> Outcome {
     Ok(delay::usecs_to_jiffies(call.uint(0)))
-}
-
-/// `ns_to_timespec64(ns)`: the structure comes back in `rax` and `rdx`.
-pub(crate) fn ns_to_timespec64(call: &mut Call<'_>) -> Outcome {
-    let ns = call.arg(0) as i64;
-    call.frame.rdx = ns.rem_euclid(1_000_000_000) as u64;
-    Ok(ns.div_euclid(1_000_000_000) as u64)
 }

@@ -7,6 +7,7 @@
 //! unlocks cannot leave a task that nobody can kill. The `lock` of a shadow net_device is the
 //! kernel's mutex and is taken there.
 
+use super::wait;
 use crate::call::{Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::sys::cpu;
@@ -15,6 +16,9 @@ use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::rbtree::RBTree;
 use kernel::sync::Arc;
+
+/// Mutexes that one driver may hold at once.
+const MOST: usize = 256;
 
 /// The mutexes of a domain that are held, with the task that holds each.
 pub(crate) struct State {
@@ -39,6 +43,7 @@ impl State {
         match held.get(&address) {
             Some(owner) if *owner == task => Ok(Taken::Own),
             Some(_) => Ok(Taken::Busy),
+            None if held.keys().count() >= MOST => Err(Violation::new("too-many-mutexes", address)),
             None => held
                 .try_create_and_insert(address, task, GFP_ATOMIC)
                 .map(|_| Taken::Now)
@@ -62,24 +67,16 @@ fn show(call: &Call<'_>, held: bool) -> Result<(), Violation> {
 pub(crate) fn mutex_lock(call: &mut Call<'_>) -> Outcome {
     let address = call.arg(0);
     if let Some(device) = call.domain.net.lock_of(address) {
-        while !device.try_lock() {
-            if call.domain.is_dead() {
-                return Err(Violation::new("domain-dead", address));
-            }
-            cpu::sleep_ms(1);
-        }
+        wait::until(call, "mutex-wait-too-long", address, || Ok(device.try_lock()))?;
         return Ok(0);
     }
-    loop {
+    wait::until(call, "mutex-wait-too-long", address, || {
         match call.domain.lock.try_take(address)? {
-            Taken::Now => break,
-            Taken::Own => return Err(Violation::new("mutex-deadlock", address)),
-            Taken::Busy if call.domain.is_dead() => {
-                return Err(Violation::new("domain-dead", address))
-            }
-            Taken::Busy => cpu::sleep_ms(1),
+            Taken::Now => Ok(true),
+            Taken::Busy => Ok(false),
+            Taken::Own => Err(Violation::new("mutex-deadlock", address)),
         }
-    }
+    })?;
     show(call, true)?;
     Ok(0)
 }
@@ -108,14 +105,13 @@ pub(crate) fn mutex_unlock(call: &mut Call<'_>) -> Outcome {
             false => Err(Violation::new("mutex-not-owner", address)),
         };
     }
-    {
-        let mut held = call.domain.lock.held.lock();
-        if held.get(&address) != Some(&cpu::current_task()) {
-            return Err(Violation::new("mutex-not-owner", address));
-        }
-        held.remove(&address);
+    let owner = call.domain.lock.held.lock().get(&address).copied();
+    if owner != Some(cpu::current_task()) {
+        return Err(Violation::new("mutex-not-owner", address));
     }
+    // Before another task can take it and show that.
     show(call, false)?;
+    call.domain.lock.held.lock().remove(&address);
     Ok(0)
 }
 

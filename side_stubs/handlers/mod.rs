@@ -21,7 +21,7 @@ pub(crate) mod print;
 pub(crate) mod ptp;
 pub(crate) mod receive;
 pub(crate) mod skb;
-pub(crate) mod timecounter;
 pub(crate) mod timer;
 pub(crate) mod transmit;
+pub(crate) mod wait;
 pub(crate) mod work;

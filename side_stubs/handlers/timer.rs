@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Timers that lie in the driver's memory. The kernel arms a twin of SIDE's own, found by the
-//! driver's address; what the driver's structure holds is never looked at again, but `expires`.
+//! driver's address.
+//!
+//! A timer is known from its first use on: until then, and for timers that the compiler
+//! initialised, its function is in the driver's structure, from which it is read and checked. What
+//! drivers test in place, whether a timer is armed, is kept up to date there.
 
 use crate::call::{Call, Outcome, Violation};
 use crate::domain::Domain;
@@ -9,102 +13,188 @@ use crate::objects::Table;
 use crate::run::{self, Context};
 use crate::sys::layout;
 use crate::sys::timer::Timer;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::prelude::*;
 use kernel::sync::Arc;
+
+/// Timers that one driver may have.
+const MOST: usize = 4096;
 
 /// The timers of a domain, by the address of the driver's structure.
 pub(crate) struct State {
     timers: Table<Timer>,
+    closed: AtomicBool,
 }
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { timers: Table::new() }
+        State { timers: Table::new(), closed: AtomicBool::new(false) }
     }
 
-    /// Disarms all timers and waits for their functions. Idempotent.
+    /// Disarms all timers for ever and waits for their functions. Idempotent. Not from a timer's
+    /// function.
     pub(crate) fn release(&self, _domain: &Arc<Domain>) {
-        while self.timers.pop().is_some() {}
+        self.closed.store(true, Ordering::SeqCst);
+        while let Some((_, timer)) = self.timers.pop() {
+            timer.close();
+        }
     }
 }
 
 /// The kernel calls: the timer has expired. Softirq.
 pub(crate) fn expired(timer: &Timer) {
+    mark(timer, false);
     let function = timer.function.load(Ordering::Relaxed);
     let _ = run::upcall(&timer.domain, "timer", function, &[timer.shadow], Context::Atomic);
 }
 
-fn find(call: &Call<'_>) -> Result<Arc<Timer>, Violation> {
+/// Shows in the driver's structure whether the timer is armed. Set before it is armed and cleared
+/// when it expires or is disarmed.
+fn mark(timer: &Timer, armed: bool) {
+    let word = if armed { timer.shadow } else { 0 };
+    // Memory that is gone needs no mark.
+    let _ = timer.domain.memory.write(timer.shadow + layout::TIMER_ARMED, word);
+}
+
+fn known(call: &Call<'_>) -> Option<Arc<Timer>> {
+    call.domain.timer.timers.get(call.arg(0))
+}
+
+/// The timer that is to be armed. `None` if it has no function, as after a shutdown: the kernel
+/// ignores that.
+fn find(call: &Call<'_>) -> Result<Option<Arc<Timer>>, Violation> {
+    if let Some(timer) = known(call) {
+        return Ok(Some(timer));
+    }
     let address = call.arg(0);
-    call.domain.timer.timers.get(address).ok_or(Violation::new("bad-timer", address))
+    let function: u64 = call.read(address.wrapping_add(layout::TIMER_FUNCTION))?;
+    if function == 0 {
+        return Ok(None);
+    }
+    if !call.domain.memory.is_text(function) {
+        return Err(Violation::new("bad-timer", address));
+    }
+    let state = &call.domain.timer;
+    if state.timers.len() >= MOST {
+        return Err(Violation::new("too-many-timers", address));
+    }
+    let nomem = |_| Violation::new("out-of-memory", address);
+    let timer = Timer::new(call.domain, address, function).map_err(nomem)?;
+    // Another CPU may have been first; then its twin counts.
+    let timer = match state.timers.insert(address, timer.clone()) {
+        Ok(()) => timer,
+        Err(_) => known(call).ok_or(Violation::new("out-of-memory", address))?,
+    };
+    if state.closed.load(Ordering::SeqCst) {
+        // Either the release finds the new timer, or it goes again here.
+        state.timers.remove(address);
+        return Ok(None);
+    }
+    Ok(Some(timer))
 }
 
 /// `timer_init_key(timer, function, flags, name, key)`. Again on the same address: another object
 /// lies there now, or the function changes.
 pub(crate) fn init(call: &mut Call<'_>) -> Outcome {
     let (address, function) = (call.arg(0), call.arg(1));
-    // As the kernel does: entry, expires, function and flags (linux/timer_types.h).
     call.domain.memory.fill(address, 0, layout::TIMER_SIZE)?;
-    if let Some(timer) = call.domain.timer.timers.get(address) {
+    call.write(address.wrapping_add(layout::TIMER_FUNCTION), function)?;
+    call.write(address.wrapping_add(layout::TIMER_FLAGS), call.uint(2))?;
+    if let Some(timer) = known(call) {
         timer.delete();
         timer.function.store(function, Ordering::Relaxed);
-        return Ok(0);
     }
-    let nomem = |_| Violation::new("out-of-memory", address);
-    let timer = Timer::new(call.domain, address, function).map_err(nomem)?;
-    call.domain.timer.timers.insert(address, timer).map_err(nomem)?;
     Ok(0)
+}
+
+fn arm(call: &Call<'_>, timer: &Timer, expires: u64) -> Outcome {
+    mark(timer, true);
+    call.write(timer.shadow + layout::TIMER_EXPIRES, expires)?;
+    Ok(u64::from(timer.modify(expires)))
 }
 
 /// `mod_timer(timer, expires)`: 1 if it was armed.
 pub(crate) fn modify(call: &mut Call<'_>) -> Outcome {
-    let timer = find(call)?;
-    call.write(timer.shadow + layout::TIMER_EXPIRES, call.arg(1))?;
-    Ok(u64::from(timer.modify(call.arg(1))))
+    match find(call)? {
+        Some(timer) => arm(call, &timer, call.arg(1)),
+        None => Ok(0),
+    }
 }
 
 /// `mod_timer_pending(timer, expires)`: only if it is armed.
 pub(crate) fn modify_pending(call: &mut Call<'_>) -> Outcome {
-    let timer = find(call)?;
-    if !timer.pending() {
-        return Ok(0);
+    match known(call) {
+        Some(timer) if timer.pending() => arm(call, &timer, call.arg(1)),
+        _ => Ok(0),
     }
-    Ok(u64::from(timer.modify(call.arg(1))))
 }
 
-/// `add_timer(timer)`: for the time in its `expires`. The kernel warns of one that is armed.
+/// `timer_reduce(timer, expires)`: only if that is earlier.
+pub(crate) fn reduce(call: &mut Call<'_>) -> Outcome {
+    let Some(timer) = find(call)? else { return Ok(0) };
+    let expires: u64 = call.read(timer.shadow + layout::TIMER_EXPIRES)?;
+    // Jiffies wrap.
+    if timer.pending() && call.arg(1).wrapping_sub(expires) as i64 >= 0 {
+        return Ok(1);
+    }
+    arm(call, &timer, call.arg(1))
+}
+
+/// `add_timer(timer)` and `add_timer_on(timer, cpu)`: for the time in its `expires`. The kernel
+/// warns of one that is armed.
 pub(crate) fn add(call: &mut Call<'_>) -> Outcome {
-    let timer = find(call)?;
+    let Some(timer) = find(call)? else { return Ok(0) };
     if timer.pending() {
         return Err(Violation::new("timer-added-twice", timer.shadow));
     }
     let expires: u64 = call.read(timer.shadow + layout::TIMER_EXPIRES)?;
-    timer.modify(expires);
+    arm(call, &timer, expires)?;
     Ok(0)
 }
 
 /// `timer_delete(timer)`: 1 if it was armed.
 pub(crate) fn delete(call: &mut Call<'_>) -> Outcome {
-    // One that was never set up is simply not armed.
-    match find(call) {
-        Ok(timer) => Ok(u64::from(timer.delete())),
-        Err(_) => Ok(0),
+    // One that was never armed is simply not armed.
+    let Some(timer) = known(call) else { return Ok(0) };
+    let was_armed = timer.delete();
+    mark(&timer, false);
+    Ok(u64::from(was_armed))
+}
+
+/// `timer_delete_sync_try(timer)`: -1 if its function runs now.
+pub(crate) fn delete_sync_try(call: &mut Call<'_>) -> Outcome {
+    match known(call) {
+        Some(timer) if timer.is_running() => Ok(u64::MAX),
+        _ => delete(call),
     }
 }
 
 /// `timer_delete_sync(timer)`: 1 if it was armed.
 pub(crate) fn delete_sync(call: &mut Call<'_>) -> Outcome {
-    let Ok(timer) = find(call) else { return Ok(0) };
+    let Some(timer) = known(call) else { return Ok(0) };
     if timer.is_own() {
         return Err(Violation::new("timer-self-wait", timer.shadow));
     }
-    Ok(u64::from(timer.delete_sync()))
+    let was_armed = timer.delete_sync();
+    mark(&timer, false);
+    Ok(u64::from(was_armed))
 }
 
-/// `timer_shutdown_sync(timer)`: it cannot be armed again before it is set up again.
+/// Makes the driver's structure one that cannot be armed before it is set up again.
+fn forget(call: &Call<'_>, timer: &Timer) -> Result<(), Violation> {
+    call.domain.timer.timers.remove(timer.shadow);
+    mark(timer, false);
+    call.write(timer.shadow + layout::TIMER_FUNCTION, 0u64)
+}
+
+/// `timer_shutdown_sync(timer)`: as `timer_delete_sync`, and it cannot be armed again before it is
+/// set up again.
 pub(crate) fn shutdown_sync(call: &mut Call<'_>) -> Outcome {
-    let armed = delete_sync(call)?;
-    call.domain.timer.timers.remove(call.arg(0));
-    Ok(armed)
+    let Some(timer) = known(call) else { return Ok(0) };
+    if timer.is_own() {
+        return Err(Violation::new("timer-self-wait", timer.shadow));
+    }
+    let was_armed = timer.close();
+    forget(call, &timer)?;
+    Ok(u64::from(was_armed))
 }

@@ -2,7 +2,7 @@
 
 //! Imports: timers, work, delays, conversions of time.
 
-use crate::side_stubs::handlers::{delay, timecounter, timer, work};
+use crate::side_stubs::handlers::{delay, timer, work};
 use crate::side_stubs::policy::{Arg::*, Where::*, *};
 
 pub(crate) const IMPORTS: &[Import] = &[
@@ -19,14 +19,16 @@ pub(crate) const IMPORTS: &[Import] = &[
     gate("round_jiffies_relative", &[Word], Any, delay::round_jiffies_relative),
     gate("__msecs_to_jiffies", &[Word], Any, delay::msecs_to_jiffies),
     gate("__usecs_to_jiffies", &[Word], Any, delay::usecs_to_jiffies),
-    gate("ns_to_timespec64", &[Word], Any, delay::ns_to_timespec64),
-    gate("timecounter_init", &[Addr, Addr, Word], Any, timecounter::init),
-    gate("timecounter_read", &[Addr], Any, timecounter::read),
-    gate("timecounter_cyc2time", &[Addr, Word], Any, timecounter::cycles_to_time),
+    local("ns_to_timespec64"),
+    local("timecounter_init"),
+    local("timecounter_read"),
     gate("timer_init_key", &[Addr, FnOrNull, Word, StrOrNull, Word], Any, timer::init),
     gate("mod_timer", &[Obj(Kind::Timer), Word], Any, timer::modify),
     gate("mod_timer_pending", &[Obj(Kind::Timer), Word], Any, timer::modify_pending),
     gate("add_timer", &[Obj(Kind::Timer)], Any, timer::add),
+    gate("timer_reduce", &[Obj(Kind::Timer), Word], Any, timer::reduce),
+    gate("add_timer_on", &[Obj(Kind::Timer), Word], Any, timer::add),
+    gate("timer_delete_sync_try", &[Obj(Kind::Timer)], Any, timer::delete_sync_try),
     gate("timer_delete", &[Obj(Kind::Timer)], Any, timer::delete),
     gate("timer_delete_sync", &[Obj(Kind::Timer)], Any, timer::delete_sync),
     gate("timer_shutdown_sync", &[Obj(Kind::Timer)], Any, timer::shutdown_sync),
@@ -38,7 +40,13 @@ pub(crate) const IMPORTS: &[Import] = &[
     gate("cancel_work_sync", &[Obj(Kind::Work)], Sleep, work::cancel_sync),
     gate("cancel_delayed_work_sync", &[Obj(Kind::Work)], Sleep, work::cancel_sync),
     gate("flush_work", &[Obj(Kind::Work)], Sleep, work::flush),
-    gate("flush_delayed_work", &[Obj(Kind::Work)], Sleep, work::flush),
+    gate("flush_delayed_work", &[Obj(Kind::Work)], Sleep, work::flush_delayed),
+    gate("disable_work", &[Obj(Kind::Work)], Any, work::disable),
+    gate("disable_work_sync", &[Obj(Kind::Work)], Sleep, work::disable_sync),
+    gate("enable_work", &[Obj(Kind::Work)], Any, work::enable),
+    gate("disable_delayed_work", &[Obj(Kind::Work)], Any, work::disable),
+    gate("disable_delayed_work_sync", &[Obj(Kind::Work)], Sleep, work::disable_sync),
+    gate("enable_delayed_work", &[Obj(Kind::Work)], Any, work::enable),
     native("delayed_work_timer_fn"),
     data("system_wq", 8, Init::Token),
     data("system_percpu_wq", 8, Init::Token),

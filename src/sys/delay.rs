@@ -10,6 +10,13 @@ pub(crate) fn usleep_range(min: u64, max: u64) {
     unsafe { bindings::usleep_range_state(min as usize, max as usize, bindings::TASK_UNINTERRUPTIBLE) };
 }
 
+/// Sleeps `ms` milliseconds or until a signal comes; returns the milliseconds left. Sleeping must be
+/// allowed.
+pub(crate) fn sleep_interruptible(ms: u32) -> u64 {
+    // SAFETY: the caller may sleep.
+    unsafe { bindings::msleep_interruptible(ms) as u64 }
+}
+
 /// Waits `ns` nanoseconds, a millisecond at most, without giving up the CPU.
 pub(crate) fn spin_ns(ns: u64) {
     // SAFETY: any context.

@@ -16,6 +16,13 @@ pub(crate) const XMIT_MORE: u64 =
 pub(crate) const TIMER_SIZE: usize = size_of::<bindings::timer_list>();
 /// `struct timer_list`'s `expires`.
 pub(crate) const TIMER_EXPIRES: u64 = offset_of!(bindings::timer_list, expires) as u64;
+/// The word of `struct timer_list` that is not 0 while the timer is armed: `entry.pprev`.
+pub(crate) const TIMER_ARMED: u64 = (offset_of!(bindings::timer_list, entry)
+    + offset_of!(bindings::hlist_node, pprev)) as u64;
+/// `struct timer_list`'s `function`.
+pub(crate) const TIMER_FUNCTION: u64 = offset_of!(bindings::timer_list, function) as u64;
+/// `struct timer_list`'s `flags`.
+pub(crate) const TIMER_FLAGS: u64 = offset_of!(bindings::timer_list, flags) as u64;
 /// `struct work_struct`'s `func`; a `delayed_work` begins with one.
 pub(crate) const WORK_FUNC: u64 = offset_of!(bindings::work_struct, func) as u64;
 /// `__GFP_ZERO`: the driver wants cleared memory.

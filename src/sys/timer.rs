@@ -78,24 +78,31 @@ impl Timer {
         unsafe { bindings::timer_delete_sync(self.raw.get()) != 0 }
     }
 
+    /// Disarms it for ever and waits for its function. Not from the function. Returns whether it was
+    /// armed. A timer that was armed leaves the table only by this, or after it, so that nothing of
+    /// it is in the kernel's hands when the last reference goes.
+    pub(crate) fn close(&self) -> bool {
+        // SAFETY: an initialised timer.
+        unsafe { bindings::timer_shutdown_sync(self.raw.get()) != 0 }
+    }
+
+    /// Whether its function runs now.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire) != 0
+    }
+
     /// Whether the caller is the timer's own function.
     pub(crate) fn is_own(&self) -> bool {
         self.running.load(Ordering::Relaxed) == cpu::current_task()
     }
 }
 
-impl Drop for Timer {
-    fn drop(&mut self) {
-        // SAFETY: an initialised timer. The callback holds no reference, so this is not in it.
-        unsafe { bindings::timer_shutdown_sync(self.raw.get()) };
-    }
-}
-
 #[no_mangle]
 unsafe extern "C" fn side_proxy_timer(raw: *mut bindings::timer_list) {
-    // SAFETY: the first field of a `Timer`, which `drop` keeps alive until the callback is over.
+    // SAFETY: the first field of a `Timer`, which stays until `close` has seen the end of
+    // this function.
     let this = unsafe { &*raw.cast::<Timer>() };
-    this.running.store(cpu::current_task(), Ordering::Relaxed);
+    this.running.store(cpu::current_task(), Ordering::Release);
     timer::expired(this);
-    this.running.store(0, Ordering::Relaxed);
+    this.running.store(0, Ordering::Release);
 }
