@@ -48,7 +48,10 @@ struct Text {
 
 impl Text {
     fn new() -> Self {
-        Text { bytes: [0; LONGEST], len: 0 }
+        Text {
+            bytes: [0; LONGEST],
+            len: 0,
+        }
     }
 
     fn push(&mut self, byte: u8) {
@@ -112,7 +115,11 @@ fn digits(mut value: u64, base: u64, upper: bool, out: &mut Text) {
 fn number(out: &mut dyn Write, spec: &Spec, value: u64, kind: u8) {
     let bits = u32::from(spec.size) * 8;
     let signed = matches!(kind, b'd' | b'i');
-    let cut = if bits >= 64 { value } else { value & ((1 << bits) - 1) };
+    let cut = if bits >= 64 {
+        value
+    } else {
+        value & ((1 << bits) - 1)
+    };
     let negative = signed && cut >> (bits - 1) & 1 != 0;
     let magnitude = match negative {
         true if bits >= 64 => cut.wrapping_neg(),
@@ -228,7 +235,10 @@ fn ipv6(text: &mut Text, bytes: &[u8; 16], compressed: bool, colons: bool) {
 fn pointer(args: &mut dyn Args, out: &mut dyn Write, spec: &Spec, rest: &[u8]) -> usize {
     let address = args.word();
     let letter = rest.first().copied().unwrap_or(0);
-    let used = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    let used = rest
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric())
+        .count();
     let mut text = Text::new();
     let mut six = [0; 6];
     let mut sixteen = [0; 16];
@@ -337,9 +347,8 @@ fn pointer(args: &mut dyn Args, out: &mut dyn Write, spec: &Spec, rest: &[u8]) -
             // struct va_format: the format, then a pointer to a va_list.
             let mut both = [0; 16];
             if args.bytes(address, &mut both) {
-                let word = |at: usize| {
-                    u64::from_le_bytes(both[at..at + 8].try_into().unwrap_or([0; 8]))
-                };
+                let word =
+                    |at: usize| u64::from_le_bytes(both[at..at + 8].try_into().unwrap_or([0; 8]));
                 let (nested, list) = (word(0), word(8));
                 let mut text = Text::new();
                 let mut byte = [0];
@@ -394,7 +403,10 @@ pub fn format(template: &[u8], args: &mut dyn Args, out: &mut dyn Write) {
             put(out, byte);
             continue;
         }
-        let mut spec = Spec { size: 4, ..Spec::default() };
+        let mut spec = Spec {
+            size: 4,
+            ..Spec::default()
+        };
         while let Some((&flag, tail)) = rest.split_first() {
             match flag {
                 b'-' => spec.left = true,
@@ -422,7 +434,9 @@ pub fn format(template: &[u8], args: &mut dyn Args, out: &mut dyn Write) {
             };
             rest = tail;
         }
-        let Some((&kind, tail)) = rest.split_first() else { return };
+        let Some((&kind, tail)) = rest.split_first() else {
+            return;
+        };
         rest = tail;
         match kind {
             b'd' | b'i' | b'u' | b'x' | b'X' | b'o' => {

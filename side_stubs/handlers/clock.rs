@@ -44,29 +44,32 @@ pub(crate) fn raw_ts64(call: &mut Call<'_>) -> Outcome {
 
 /// `ktime_get_snapshot_id`.
 pub(crate) fn snapshot(call: &mut Call<'_>) -> Outcome {
-    let snapshot =
-        clock::snapshot(call.int(0)).ok_or(Violation::new("bad-clock", call.arg(0)))?;
+    let snapshot = clock::snapshot(call.int(0)).ok_or(Violation::new("bad-clock", call.arg(0)))?;
     call.write(call.arg(1), snapshot)?;
     Ok(0)
 }
 
 /// `get_device_system_crosststamp`: the driver's function is called back from inside.
 pub(crate) fn crosststamp(call: &mut Call<'_>) -> Outcome {
-    let (function, context, history, result) =
-        (call.arg(0), call.arg(1), call.arg(2), call.arg(3));
+    let (function, context, history, result) = (call.arg(0), call.arg(1), call.arg(2), call.arg(3));
     let history: Option<clock::Snapshot> = match history {
         0 => None,
         address => Some(call.read(address)?),
     };
     let mut cross: clock::CrossBytes = call.read(result)?;
-    let scratch =
-        call.domain.memory.alloc(64).map_err(|_| Violation::new("out-of-memory", 0))?;
+    let scratch = call
+        .domain
+        .memory
+        .alloc(64)
+        .map_err(|_| Violation::new("out-of-memory", 0))?;
     let status = clock::device_crosststamp(history, &mut cross, &mut || {
         let memory = &call.domain.memory;
         let answer = call.upcall("crosststamp", function, &[scratch, scratch + 16, context]);
-        let (Ok(answer), Ok(time), Ok(counter)) =
-            (answer, memory.read::<i64>(scratch), memory.read::<[u64; 2]>(scratch + 16))
-        else {
+        let (Ok(answer), Ok(time), Ok(counter)) = (
+            answer,
+            memory.read::<i64>(scratch),
+            memory.read::<[u64; 2]>(scratch + 16),
+        ) else {
             return Err(EIO.to_errno());
         };
         match answer as i32 {

@@ -84,7 +84,10 @@ fn spin(call: &Call<'_>, ns: u64) -> Outcome {
 /// `__const_udelay(loops)`: 0x10c7 loops a µs, 5 a ns (asm-generic/delay.h).
 pub(crate) fn const_udelay(call: &mut Call<'_>) -> Outcome {
     // 2^32 loops are a second.
-    spin(call, (u128::from(call.arg(0)) * 1_000_000_000 >> 32).min(u128::from(u64::MAX)) as u64)
+    spin(
+        call,
+        (u128::from(call.arg(0)) * 1_000_000_000 >> 32).min(u128::from(u64::MAX)) as u64,
+    )
 }
 
 /// `__udelay(microseconds)`.

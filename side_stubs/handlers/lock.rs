@@ -34,7 +34,9 @@ enum Taken {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { held: BhLock::new(RBTree::new()) }
+        State {
+            held: BhLock::new(RBTree::new()),
+        }
     }
 
     fn try_take(&self, address: u64) -> Result<Taken, Violation> {
@@ -67,7 +69,9 @@ fn show(call: &Call<'_>, held: bool) -> Result<(), Violation> {
 pub(crate) fn mutex_lock(call: &mut Call<'_>) -> Outcome {
     let address = call.arg(0);
     if let Some(device) = call.domain.net.lock_of(address) {
-        wait::until(call, "mutex-wait-too-long", address, || Ok(device.try_lock()))?;
+        wait::until(call, "mutex-wait-too-long", address, || {
+            Ok(device.try_lock())
+        })?;
         return Ok(0);
     }
     wait::until(call, "mutex-wait-too-long", address, || {

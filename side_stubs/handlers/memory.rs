@@ -250,7 +250,9 @@ fn pages(call: &Call<'_>, flags: u64, order: u64) -> Result<u64, Violation> {
         return Ok(0);
     };
     if zeroing(flags) {
-        call.domain.memory.fill(address, 0, (PAGE << order) as usize)?;
+        call.domain
+            .memory
+            .fill(address, 0, (PAGE << order) as usize)?;
     }
     if order > 0 && flags & layout::GFP_COMP != 0 {
         // Tail pages lead to their head by the mask that include/linux/page-flags.h describes.
@@ -272,12 +274,20 @@ fn page_or_null(address: u64) -> u64 {
 
 /// `struct page *alloc_pages_noprof(gfp_t, unsigned int order)`
 pub(crate) fn alloc_pages(call: &mut Call<'_>) -> Outcome {
-    Ok(page_or_null(pages(call, call.arg(0), u64::from(call.uint(1)))?))
+    Ok(page_or_null(pages(
+        call,
+        call.arg(0),
+        u64::from(call.uint(1)),
+    )?))
 }
 
 /// `struct page *alloc_pages_node_noprof(int node, gfp_t, unsigned int order)`
 pub(crate) fn alloc_pages_node(call: &mut Call<'_>) -> Outcome {
-    Ok(page_or_null(pages(call, call.arg(1), u64::from(call.uint(2)))?))
+    Ok(page_or_null(pages(
+        call,
+        call.arg(1),
+        u64::from(call.uint(2)),
+    )?))
 }
 
 /// `unsigned long get_free_pages_noprof(gfp_t, unsigned int order)`

@@ -16,7 +16,9 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { requests: Table::new() }
+        State {
+            requests: Table::new(),
+        }
     }
 
     /// Withdraws all requests. Idempotent. Process context.
@@ -34,7 +36,11 @@ pub(crate) fn qos_add(call: &mut Call<'_>) -> Outcome {
     let nomem = |_| Violation::new("out-of-memory", request);
     let latency = Latency::new(call.int(1)).map_err(nomem)?;
     let latency = Arc::new(latency, GFP_KERNEL).map_err(|_| nomem(ENOMEM))?;
-    call.domain.pm.requests.insert(request, latency).map_err(nomem)?;
+    call.domain
+        .pm
+        .requests
+        .insert(request, latency)
+        .map_err(nomem)?;
     Ok(0)
 }
 
@@ -42,7 +48,9 @@ pub(crate) fn qos_add(call: &mut Call<'_>) -> Outcome {
 pub(crate) fn qos_update(call: &mut Call<'_>) -> Outcome {
     let request = call.arg(0);
     let latency = call.domain.pm.requests.get(request);
-    latency.ok_or(Violation::new("pm-qos-not-added", request))?.update(call.int(1));
+    latency
+        .ok_or(Violation::new("pm-qos-not-added", request))?
+        .update(call.int(1));
     Ok(0)
 }
 

@@ -36,7 +36,11 @@ impl<'a, 'b> Variable<'a, 'b> {
     fn new(call: &'a Call<'b>, first: usize) -> Self {
         let mut sources = [Source::default(); NESTED];
         sources[0].next = first;
-        Variable { call, sources, depth: 0 }
+        Variable {
+            call,
+            sources,
+            depth: 0,
+        }
     }
 }
 
@@ -52,7 +56,8 @@ impl Args for Variable<'_, '_> {
             // The register area holds six words of 8 bytes before the overflow area counts.
             Some((registers, _)) if source.next < 48 => {
                 source.next += 8;
-                call.read(registers.wrapping_add(source.next as u64 - 8)).unwrap_or(0)
+                call.read(registers.wrapping_add(source.next as u64 - 8))
+                    .unwrap_or(0)
             }
             Some((_, overflow)) => {
                 *overflow = overflow.wrapping_add(8);
@@ -79,7 +84,10 @@ impl Args for Variable<'_, '_> {
         };
         let next = (offsets as u32 as usize).min(48);
         self.depth += 1;
-        self.sources[self.depth] = Source { next, list: Some((registers, overflow)) };
+        self.sources[self.depth] = Source {
+            next,
+            list: Some((registers, overflow)),
+        };
         true
     }
 
@@ -88,7 +96,11 @@ impl Args for Variable<'_, '_> {
     }
 }
 
-fn read_format<'f>(call: &Call<'_>, n: usize, room: &'f mut [u8; FORMAT]) -> Result<&'f [u8], Violation> {
+fn read_format<'f>(
+    call: &Call<'_>,
+    n: usize,
+    room: &'f mut [u8; FORMAT],
+) -> Result<&'f [u8], Violation> {
     call.read_str(call.arg(n), room)
 }
 

@@ -57,7 +57,9 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { clocks: Table::new() }
+        State {
+            clocks: Table::new(),
+        }
     }
 
     /// Unregisters all clocks. Idempotent. Process context.
@@ -97,8 +99,12 @@ impl PtpClock {
     /// An operation on a structure, which is copied in and out, and perhaps a number.
     pub(crate) fn exchange(&self, op: Op, room: Option<&mut [u8]>, extra: Option<u64>) -> i32 {
         let memory = &self.domain.memory;
-        let Some(room) = room else { return EINVAL.to_errno() };
-        let Ok(scratch) = memory.alloc(room.len() as u64) else { return ENOMEM.to_errno() };
+        let Some(room) = room else {
+            return EINVAL.to_errno();
+        };
+        let Ok(scratch) = memory.alloc(room.len() as u64) else {
+            return ENOMEM.to_errno();
+        };
         let mut status = match memory.write_bytes(scratch, room) {
             Ok(()) => self.call(op, &[self.info, scratch, extra.unwrap_or(0)]),
             Err(_) => EFAULT.to_errno(),
@@ -116,7 +122,9 @@ impl PtpClock {
         const TIME: u64 = size_of::<TimeSpec>() as u64;
         let memory = &self.domain.memory;
         let len = system.as_ref().map_or(0, |room| room.len() as u64);
-        let Ok(scratch) = memory.alloc(TIME + len) else { return ENOMEM.to_errno() };
+        let Ok(scratch) = memory.alloc(TIME + len) else {
+            return ENOMEM.to_errno();
+        };
         let stamps = if len == 0 { 0 } else { scratch + TIME };
         let mut status = 0;
         if let Some(room) = &system {
@@ -196,7 +204,9 @@ pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
             _ => *to = b'?',
         }
     }
-    let Ok(handle) = call.domain.memory.alloc(32) else { return Ok(errno(ENOMEM)) };
+    let Ok(handle) = call.domain.memory.alloc(32) else {
+        return Ok(errno(ENOMEM));
+    };
     let clock = PtpClock {
         domain: call.domain.clone(),
         info,
@@ -204,13 +214,15 @@ pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
         handle,
         registered: BhLock::new(None),
     };
-    let registered = Arc::new(clock, GFP_KERNEL).map_err(Error::from).and_then(|clock| {
-        let has = |op: Op| functions[op as usize] != 0;
-        let registered = Registered::new(&clock, &parent.raw, &about, has)?;
-        call.domain.ptp.clocks.insert(handle, clock.clone())?;
-        *clock.registered.lock() = Some(registered);
-        Ok(())
-    });
+    let registered = Arc::new(clock, GFP_KERNEL)
+        .map_err(Error::from)
+        .and_then(|clock| {
+            let has = |op: Op| functions[op as usize] != 0;
+            let registered = Registered::new(&clock, &parent.raw, &about, has)?;
+            call.domain.ptp.clocks.insert(handle, clock.clone())?;
+            *clock.registered.lock() = Some(registered);
+            Ok(())
+        });
     match registered {
         Ok(()) => Ok(handle),
         Err(error) => {
@@ -222,7 +234,11 @@ pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
 
 fn clock(call: &Call<'_>) -> Result<Arc<PtpClock>, Violation> {
     let handle = call.arg(0);
-    call.domain.ptp.clocks.get(handle).ok_or(Violation::new("bad-ptp-clock", handle))
+    call.domain
+        .ptp
+        .clocks
+        .get(handle)
+        .ok_or(Violation::new("bad-ptp-clock", handle))
 }
 
 /// `ptp_clock_unregister(clock)`. Waits for calls of the clock's functions.
@@ -236,6 +252,10 @@ pub(crate) fn unregister(call: &mut Call<'_>) -> Outcome {
 /// `ptp_clock_index(clock)`.
 pub(crate) fn index(call: &mut Call<'_>) -> Outcome {
     let clock = clock(call)?;
-    let index = clock.registered.lock().as_ref().map_or(-1, Registered::index);
+    let index = clock
+        .registered
+        .lock()
+        .as_ref()
+        .map_or(-1, Registered::index);
     Ok(int(index))
 }

@@ -28,7 +28,10 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { timers: Table::new(), closed: AtomicBool::new(false) }
+        State {
+            timers: Table::new(),
+            closed: AtomicBool::new(false),
+        }
     }
 
     /// Disarms all timers for ever and waits for their functions. Idempotent. Not from a timer's
@@ -45,7 +48,13 @@ impl State {
 pub(crate) fn expired(timer: &Timer) {
     mark(timer, false);
     let function = timer.function.load(Ordering::Relaxed);
-    let _ = run::upcall(&timer.domain, "timer", function, &[timer.shadow], Context::Atomic);
+    let _ = run::upcall(
+        &timer.domain,
+        "timer",
+        function,
+        &[timer.shadow],
+        Context::Atomic,
+    );
 }
 
 /// Shows in the driver's structure whether the timer is armed. Set before it is armed and cleared
@@ -53,7 +62,10 @@ pub(crate) fn expired(timer: &Timer) {
 fn mark(timer: &Timer, armed: bool) {
     let word = if armed { timer.shadow } else { 0 };
     // Memory that is gone needs no mark.
-    let _ = timer.domain.memory.write(timer.shadow + layout::TIMER_ARMED, word);
+    let _ = timer
+        .domain
+        .memory
+        .write(timer.shadow + layout::TIMER_ARMED, word);
 }
 
 fn known(call: &Call<'_>) -> Option<Arc<Timer>> {
@@ -131,7 +143,9 @@ pub(crate) fn modify_pending(call: &mut Call<'_>) -> Outcome {
 
 /// `timer_reduce(timer, expires)`: only if that is earlier.
 pub(crate) fn reduce(call: &mut Call<'_>) -> Outcome {
-    let Some(timer) = find(call)? else { return Ok(0) };
+    let Some(timer) = find(call)? else {
+        return Ok(0);
+    };
     let expires: u64 = call.read(timer.shadow + layout::TIMER_EXPIRES)?;
     // Jiffies wrap.
     if timer.pending() && call.arg(1).wrapping_sub(expires) as i64 >= 0 {
@@ -143,7 +157,9 @@ pub(crate) fn reduce(call: &mut Call<'_>) -> Outcome {
 /// `add_timer(timer)` and `add_timer_on(timer, cpu)`: for the time in its `expires`. The kernel
 /// warns of one that is armed.
 pub(crate) fn add(call: &mut Call<'_>) -> Outcome {
-    let Some(timer) = find(call)? else { return Ok(0) };
+    let Some(timer) = find(call)? else {
+        return Ok(0);
+    };
     if timer.pending() {
         return Err(Violation::new("timer-added-twice", timer.shadow));
     }
@@ -155,7 +171,9 @@ pub(crate) fn add(call: &mut Call<'_>) -> Outcome {
 /// `timer_delete(timer)`: 1 if it was armed.
 pub(crate) fn delete(call: &mut Call<'_>) -> Outcome {
     // One that was never armed is simply not armed.
-    let Some(timer) = known(call) else { return Ok(0) };
+    let Some(timer) = known(call) else {
+        return Ok(0);
+    };
     let was_armed = timer.delete();
     mark(&timer, false);
     Ok(u64::from(was_armed))
@@ -171,7 +189,9 @@ pub(crate) fn delete_sync_try(call: &mut Call<'_>) -> Outcome {
 
 /// `timer_delete_sync(timer)`: 1 if it was armed.
 pub(crate) fn delete_sync(call: &mut Call<'_>) -> Outcome {
-    let Some(timer) = known(call) else { return Ok(0) };
+    let Some(timer) = known(call) else {
+        return Ok(0);
+    };
     if timer.is_own() {
         return Err(Violation::new("timer-self-wait", timer.shadow));
     }
@@ -190,7 +210,9 @@ fn forget(call: &Call<'_>, timer: &Timer) -> Result<(), Violation> {
 /// `timer_shutdown_sync(timer)`: as `timer_delete_sync`, and it cannot be armed again before it is
 /// set up again.
 pub(crate) fn shutdown_sync(call: &mut Call<'_>) -> Outcome {
-    let Some(timer) = known(call) else { return Ok(0) };
+    let Some(timer) = known(call) else {
+        return Ok(0);
+    };
     if timer.is_own() {
         return Err(Violation::new("timer-self-wait", timer.shadow));
     }

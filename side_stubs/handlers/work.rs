@@ -27,7 +27,10 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { items: Table::new(), closed: AtomicBool::new(false) }
+        State {
+            items: Table::new(),
+            closed: AtomicBool::new(false),
+        }
     }
 
     /// Cancels all work and waits for what runs: on a dead domain that is short. Nothing is queued
@@ -44,7 +47,13 @@ impl State {
 pub(crate) fn run(work: &Work) {
     mark(work, false);
     let function = work.function.load(Ordering::Relaxed);
-    let _ = run::upcall(&work.domain, "work", function, &[work.shadow], Context::Process);
+    let _ = run::upcall(
+        &work.domain,
+        "work",
+        function,
+        &[work.shadow],
+        Context::Process,
+    );
 }
 
 /// Shows in the driver's structure whether the work is queued. Set before it is queued and cleared
@@ -53,7 +62,11 @@ pub(crate) fn run(work: &Work) {
 fn mark(work: &Work, pending: bool) {
     let memory = &work.domain.memory;
     if let Ok(word) = memory.read::<u64>(work.shadow) {
-        let word = if pending { word | PENDING } else { word & !PENDING };
+        let word = if pending {
+            word | PENDING
+        } else {
+            word & !PENDING
+        };
         // Memory that is gone needs no mark.
         let _ = memory.write(work.shadow, word);
     }
@@ -77,7 +90,10 @@ fn prepare(call: &Call<'_>) -> Result<Arc<Work>, Violation> {
             // Another CPU may have been first; then its twin counts.
             match state.items.insert(address, work.clone()) {
                 Ok(()) => work,
-                Err(_) => state.items.get(address).ok_or(Violation::new("out-of-memory", address))?,
+                Err(_) => state
+                    .items
+                    .get(address)
+                    .ok_or(Violation::new("out-of-memory", address))?,
             }
         }
     };
@@ -134,7 +150,9 @@ fn wait_for(call: &Call<'_>, work: &Work) -> Result<(), Violation> {
     if work.is_own() {
         return Err(Violation::new("work-self-wait", work.shadow));
     }
-    wait::until(call, "work-wait-too-long", work.shadow, || Ok(!work.is_busy()))
+    wait::until(call, "work-wait-too-long", work.shadow, || {
+        Ok(!work.is_busy())
+    })
 }
 
 /// `cancel_work_sync(work)` and its delayed form: true if it was queued.

@@ -104,7 +104,10 @@ pub(crate) fn device_crosststamp(
         Some(snapshot) => core::ptr::from_mut(snapshot),
         None => core::ptr::null_mut(),
     };
-    let mut real = CrossTimestamp { clock_id: cross.0[0] as i32, ..CrossTimestamp::default() };
+    let mut real = CrossTimestamp {
+        clock_id: cross.0[0] as i32,
+        ..CrossTimestamp::default()
+    };
     // SAFETY: the callback gets back the pointer to `read`, which outlives the call.
     let status = unsafe {
         bindings::get_device_system_crosststamp(

@@ -7,7 +7,9 @@ use super::bindings;
 /// Sleeps between `min` and `max` µs. Sleeping must be allowed.
 pub(crate) fn usleep_range(min: u64, max: u64) {
     // SAFETY: the caller may sleep.
-    unsafe { bindings::usleep_range_state(min as usize, max as usize, bindings::TASK_UNINTERRUPTIBLE) };
+    unsafe {
+        bindings::usleep_range_state(min as usize, max as usize, bindings::TASK_UNINTERRUPTIBLE)
+    };
 }
 
 /// Sleeps `ms` milliseconds or until a signal comes; returns the milliseconds left. Sleeping must be

@@ -32,9 +32,7 @@ impl DmiEntry {
     pub(crate) fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: any bits are a value of a structure of integers, arrays and nullable pointers;
         // a function pointer read through `Option` is not called, and is cleared before use.
-        unsafe {
-            core::slice::from_raw_parts_mut((&raw mut self.0).cast(), Self::SIZE as usize)
-        }
+        unsafe { core::slice::from_raw_parts_mut((&raw mut self.0).cast(), Self::SIZE as usize) }
     }
 
     /// Whether the list ends here.
@@ -44,7 +42,9 @@ impl DmiEntry {
 
     /// The driver's function for a match, as a domain address.
     pub(crate) fn callback(&self) -> u64 {
-        self.0.callback.map_or(0, |function| function as usize as u64)
+        self.0
+            .callback
+            .map_or(0, |function| function as usize as u64)
     }
 
     /// Whether this machine's DMI strings match.

@@ -10,15 +10,14 @@ use core::mem::offset_of;
 pub(crate) const PAGE_REFCOUNT: u64 = offset_of!(bindings::page, _refcount) as u64;
 /// `softnet_data.xmit.more`, a byte.
 pub(crate) const XMIT_MORE: u64 =
-    (offset_of!(bindings::softnet_data, xmit) + offset_of!(bindings::netdev_xmit, more))
-        as u64;
+    (offset_of!(bindings::softnet_data, xmit) + offset_of!(bindings::netdev_xmit, more)) as u64;
 /// Size of `struct timer_list`.
 pub(crate) const TIMER_SIZE: usize = size_of::<bindings::timer_list>();
 /// `struct timer_list`'s `expires`.
 pub(crate) const TIMER_EXPIRES: u64 = offset_of!(bindings::timer_list, expires) as u64;
 /// The word of `struct timer_list` that is not 0 while the timer is armed: `entry.pprev`.
-pub(crate) const TIMER_ARMED: u64 = (offset_of!(bindings::timer_list, entry)
-    + offset_of!(bindings::hlist_node, pprev)) as u64;
+pub(crate) const TIMER_ARMED: u64 =
+    (offset_of!(bindings::timer_list, entry) + offset_of!(bindings::hlist_node, pprev)) as u64;
 /// `struct timer_list`'s `function`.
 pub(crate) const TIMER_FUNCTION: u64 = offset_of!(bindings::timer_list, function) as u64;
 /// `struct timer_list`'s `flags`.

@@ -26,9 +26,7 @@ impl Latency {
     /// Changes the request.
     pub(crate) fn update(&self, value: i32) {
         // SAFETY: the request is on the list; the kernel locks.
-        unsafe {
-            bindings::cpu_latency_qos_update_request((&raw const *self.0).cast_mut(), value)
-        };
+        unsafe { bindings::cpu_latency_qos_update_request((&raw const *self.0).cast_mut(), value) };
     }
 }
 

@@ -21,7 +21,13 @@ pub(crate) struct Text {
 impl Text {
     /// An empty text on the heap: kernel stacks are small. Any context.
     pub(crate) fn boxed() -> Result<KBox<Text>> {
-        Ok(KBox::new(Text { bytes: [0; LONGEST + 1], len: 0 }, GFP_ATOMIC)?)
+        Ok(KBox::new(
+            Text {
+                bytes: [0; LONGEST + 1],
+                len: 0,
+            },
+            GFP_ATOMIC,
+        )?)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -117,7 +123,12 @@ pub(crate) fn device(level: Level, device: &PciRef, text: &str) {
     if allowed() {
         // SAFETY: a live device; the format takes one string, which ends with a NUL.
         unsafe {
-            bindings::_dev_printk(level.kern(), device.device(), c"%s".as_ptr().cast(), text.as_ptr())
+            bindings::_dev_printk(
+                level.kern(),
+                device.device(),
+                c"%s".as_ptr().cast(),
+                text.as_ptr(),
+            )
         };
     }
 }
@@ -128,7 +139,12 @@ pub(crate) fn interface(level: Level, device: &RealDevice, text: &str) {
     if allowed() {
         // SAFETY: as above.
         unsafe {
-            bindings::netdev_printk(level.kern(), device.as_ptr(), c"%s".as_ptr().cast(), text.as_ptr())
+            bindings::netdev_printk(
+                level.kern(),
+                device.as_ptr(),
+                c"%s".as_ptr().cast(),
+                text.as_ptr(),
+            )
         };
     }
 }

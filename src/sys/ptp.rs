@@ -90,16 +90,19 @@ impl Registered {
         info.owner = unsafe { bindings::side_this_module() };
         type Info = *mut bindings::ptp_clock_info;
         if ops(Op::AdjFine) {
-            info.adjfine =
-                Some(entry!(side_proxy_ptp_adjfine as unsafe extern "C" fn(Info, isize) -> i32));
+            info.adjfine = Some(entry!(
+                side_proxy_ptp_adjfine as unsafe extern "C" fn(Info, isize) -> i32
+            ));
         }
         if ops(Op::AdjPhase) {
-            info.adjphase =
-                Some(entry!(side_proxy_ptp_adjphase as unsafe extern "C" fn(Info, i32) -> i32));
+            info.adjphase = Some(entry!(
+                side_proxy_ptp_adjphase as unsafe extern "C" fn(Info, i32) -> i32
+            ));
         }
         if ops(Op::AdjTime) {
-            info.adjtime =
-                Some(entry!(side_proxy_ptp_adjtime as unsafe extern "C" fn(Info, i64) -> i32));
+            info.adjtime = Some(entry!(
+                side_proxy_ptp_adjtime as unsafe extern "C" fn(Info, i64) -> i32
+            ));
         }
         if ops(Op::GetTime) {
             info.gettime64 = Some(entry!(
@@ -134,7 +137,11 @@ impl Registered {
             ));
         }
         let object = Arc::into_raw(object.clone());
-        let twin = Twin { info, clock: core::ptr::null_mut(), object };
+        let twin = Twin {
+            info,
+            clock: core::ptr::null_mut(),
+            object,
+        };
         let twin = match KBox::new(twin, GFP_KERNEL) {
             Ok(twin) => KBox::into_raw(twin),
             Err(error) => {
@@ -146,8 +153,7 @@ impl Registered {
         // SAFETY: from a box.
         let registered = Registered(unsafe { NonNull::new_unchecked(twin) });
         // SAFETY: the twin stays until the clock is unregistered; the parent is alive.
-        let clock =
-            unsafe { bindings::ptp_clock_register(&raw mut (*twin).info, parent.device()) };
+        let clock = unsafe { bindings::ptp_clock_register(&raw mut (*twin).info, parent.device()) };
         let status = clock as isize;
         if (-4095..0).contains(&status) {
             return Err(Error::from_errno(status as i32));
@@ -204,7 +210,10 @@ unsafe fn bytes<'a, T>(structure: *mut T, len: usize) -> Option<&'a mut [u8]> {
 }
 
 #[no_mangle]
-unsafe extern "C" fn side_proxy_ptp_adjfine(info: *mut bindings::ptp_clock_info, ppm: isize) -> i32 {
+unsafe extern "C" fn side_proxy_ptp_adjfine(
+    info: *mut bindings::ptp_clock_info,
+    ppm: isize,
+) -> i32 {
     // SAFETY: the kernel gives back the info that was registered.
     unsafe { object(info) }.number(Op::AdjFine, ppm as u64)
 }
@@ -238,7 +247,11 @@ unsafe extern "C" fn side_proxy_ptp_gettimex(
 ) -> i32 {
     // SAFETY: as above; both structures are the kernel's.
     unsafe {
-        object(info).get_time(Op::GetTimeX, &mut *time, bytes(system, SYSTEM_TIMESTAMP_SIZE))
+        object(info).get_time(
+            Op::GetTimeX,
+            &mut *time,
+            bytes(system, SYSTEM_TIMESTAMP_SIZE),
+        )
     }
 }
 
@@ -273,4 +286,3 @@ unsafe extern "C" fn side_proxy_ptp_enable(
     // SAFETY: as above.
     unsafe { object(info) }.exchange(Op::Enable, room, Some(on as u64))
 }
-
