@@ -469,7 +469,9 @@ class Machine:
         arguments, environment = emulator_arguments(options, release, accel)
         self.timing("starting " + shlex.join(arguments))
         emulator = await asyncio.create_subprocess_exec(
-            *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr)
+            *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr,
+            stderr=asyncio.subprocess.PIPE)
+        complaints = asyncio.create_task(self.pass_complaints(emulator.stderr))
         peer = None
         if options.peer:
             peer = await asyncio.create_subprocess_exec(
@@ -482,6 +484,15 @@ class Machine:
                 if process and process.returncode is None:
                     process.kill()
                     await process.wait()
+            await complaints
+
+    @staticmethod
+    async def pass_complaints(stream):
+        """The emulator's own messages, but for one about hubs that says what is meant to be."""
+        while line := await stream.readline():
+            if not re.search(rb"hub \d+ is not connected to host network", line):
+                sys.stderr.buffer.write(line)
+                sys.stderr.flush()
 
     async def wait(self, emulator):
         """Waits for the emulator to end; judges how it ended."""
@@ -518,7 +529,8 @@ class Machine:
             failure, status = f"the emulator ended with status {emulator_status}", EXIT_HARNESS
         elif status is None:
             failure = f"the guest ended ({self.shutdown_reason}) before COMMAND returned"
-            status = EXIT_KERNEL
+            from_outside = str(self.shutdown_reason).startswith("host-")
+            status = EXIT_HARNESS if from_outside else EXIT_KERNEL
         log = self.console.decode(errors="replace")
         if self.options.out:
             with open(f"{self.options.out}/console.log", "w", encoding="utf-8") as file:
