@@ -11,4 +11,8 @@
 //! Reading order: [`frame`], [`decode`], [`emulate`], [`cause`], [`verdict`], [`ring`],
 //! [`report`].
 
+mod accesses;
+pub mod decode;
 pub mod frame;
+pub mod kinds;
+mod opcodes;
