@@ -9,7 +9,7 @@
 
 use super::bug::BugEntry;
 use super::decode::{decode, Insn, SegmentBases};
-use super::frame::{rflags, Frame};
+use super::frame::Frame;
 use super::kinds::{Far, Kind, Target, Undefined};
 use core::fmt;
 
@@ -215,7 +215,8 @@ pub enum Cause {
     Debug,
     /// x87, MMX, SSE or AVX, which kernel code may not use without asking.
     FpuUse,
-    /// A misaligned access with RFLAGS.AC set.
+    /// A misaligned access with RFLAGS.AC set, or a locked one across two cache lines where the
+    /// processor is told to refuse it.
     AlignmentCheck,
     /// An indirect branch to code that is no target for one.
     ControlProtection,
@@ -362,7 +363,7 @@ impl fmt::Display for Cause {
             Cause::DivideError => f.write_str("division by zero, or its result does not fit"),
             Cause::Debug => f.write_str("single step or hardware breakpoint"),
             Cause::FpuUse => f.write_str("floating-point or vector registers without asking"),
-            Cause::AlignmentCheck => f.write_str("misaligned access with alignment checks on"),
+            Cause::AlignmentCheck => f.write_str("misaligned access"),
             Cause::ControlProtection => f.write_str("indirect branch to a place that is no target"),
             Cause::MachineCheck { address } => {
                 write!(f, "memory of the domain failed, address {address:#018x}")
@@ -438,8 +439,7 @@ pub fn classify(
             protection(frame, vector, error, insn.as_ref(), facts)
         }
         vector::PF => page_fault_cause(frame, error, cr2, insn.as_ref(), facts),
-        // Without AC it is a split lock, which the processor may be told to refuse.
-        vector::AC if frame.rflags & rflags::AC != 0 || error == 0 => Cause::AlignmentCheck,
+        vector::AC => Cause::AlignmentCheck,
         vector::CP => Cause::ControlProtection,
         _ => Cause::Exception { vector, error },
     }
