@@ -56,7 +56,7 @@ pub struct Frame {
     pub rsi: u64,
     pub rdi: u64,
     /// The vector of the exit, or what the gate's stub pushed (`orig_ax` in `pt_regs`).
-    pub vector_or_orig: u64,
+    pub vector: u64,
     /// The hardware's error code, 0 for vectors that have none.
     pub error_code: u64,
     pub rip: u64,

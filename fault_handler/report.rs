@@ -6,7 +6,7 @@
 //! can keep the first for sysfs. A reader finds in it what a kernel developer expects of an oops:
 //! where in the driver, why, the registers, the code, the call chain, and what led there.
 
-use super::cause::Cause;
+use super::classify::Cause;
 use super::decode::ends_with_call;
 use super::frame::Frame;
 use super::ring::{Crossing, What};

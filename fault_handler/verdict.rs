@@ -3,7 +3,7 @@
 //! What becomes of a domain after a fault.
 
 use super::bug::BugEntry;
-use super::cause::{classify, Cause, Facts};
+use super::classify::{classify, Cause, Facts};
 use super::decode::{decode, Insn};
 use super::emulate::{is_emulated, Refusal};
 use super::frame::Frame;
