@@ -566,7 +566,7 @@ fn nothing_that_a_domain_can_show_makes_the_handler_panic() {
         state = state
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
-        state ^ state >> 29
+        state ^ (state >> 29)
     };
     let mut flags = VirtualFlags::default();
     for _ in 0..200_000 {
