@@ -118,6 +118,10 @@ pub(crate) fn upcall(
         Ok(()) => upcall.run(),
         Err(_) => Err(Ended),
     };
+    if context == Context::Process {
+        // Work and the like stop and start transmit queues by plain stores.
+        domain.net.after_upcall();
+    }
     domain.memory.unstack(stack);
     domain.leave();
     result
