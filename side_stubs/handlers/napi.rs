@@ -115,7 +115,9 @@ impl Napi {
     /// Ends poll `this` if it has not ended. Returns whether it had not: then the twin is the
     /// caller's to complete.
     fn take_poll(&self, this: u64) -> bool {
-        self.polling.compare_exchange(this, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.polling
+            .compare_exchange(this, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// The driver completes its poll, which is in progress on this CPU.
