@@ -115,11 +115,6 @@ impl State {
         }
         release_unless_quarantined(domain);
     }
-
-    /// Streaming mappings that exist.
-    pub(crate) fn mappings(&self) -> usize {
-        self.mappings.lock().keys().count()
-    }
 }
 
 /// Gives coherent memory back once no device is left that may write to it.

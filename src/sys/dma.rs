@@ -52,8 +52,8 @@ pub(crate) fn map(
             bindings::side_phys_to_page(phys),
             (phys % PAGE) as usize,
             len as usize,
-            direction as _,
-            (attributes & ATTRIBUTES) as _,
+            direction as u32,
+            (attributes & ATTRIBUTES) as usize,
         )
     };
     (address != MAPPING_ERROR).then_some(address)
@@ -73,8 +73,8 @@ pub(crate) fn unmap(
             device.device(),
             address,
             len as usize,
-            direction as _,
-            (attributes & ATTRIBUTES) as _,
+            direction as u32,
+            (attributes & ATTRIBUTES) as usize,
         )
     }
 }
@@ -83,7 +83,7 @@ pub(crate) fn unmap(
 pub(crate) fn sync_for_cpu(device: &PciRef, address: u64, len: u64, direction: Direction) {
     // SAFETY: the range lies in a mapping of the ledger.
     unsafe {
-        bindings::__dma_sync_single_for_cpu(device.device(), address, len as usize, direction as _)
+        bindings::__dma_sync_single_for_cpu(device.device(), address, len as usize, direction as u32)
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn sync_for_device(device: &PciRef, address: u64, len: u64, direction
             device.device(),
             address,
             len as usize,
-            direction as _,
+            direction as u32,
         )
     }
 }

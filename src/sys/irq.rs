@@ -44,7 +44,7 @@ pub(crate) fn request(irq: &Arc<Irq>, flags: u32, thread: bool) -> Result {
             irq.number,
             Some(entry!(side_proxy_irq)),
             thread_fn,
-            flags as _,
+            flags as usize,
             irq.name.as_ptr().cast(),
             pointer.cast_mut().cast(),
         )
@@ -116,6 +116,10 @@ pub(crate) fn relax() {
 }
 
 /// The hard handler.
+///
+/// # Safety
+///
+/// Only the kernel calls this, as it was registered.
 #[no_mangle]
 unsafe extern "C" fn side_proxy_irq(
     _number: i32,
@@ -130,6 +134,10 @@ unsafe extern "C" fn side_proxy_irq(
 }
 
 /// The interrupt's thread.
+///
+/// # Safety
+///
+/// Only the kernel calls this, as it was registered.
 #[no_mangle]
 unsafe extern "C" fn side_proxy_irq_thread(
     _number: i32,
@@ -141,6 +149,10 @@ unsafe extern "C" fn side_proxy_irq_thread(
 }
 
 /// The bottom half.
+///
+/// # Safety
+///
+/// Only the kernel calls this, as it was registered.
 #[no_mangle]
 unsafe extern "C" fn side_proxy_irq_tasklet(tasklet: *mut bindings::tasklet_struct) {
     // SAFETY: the tasklet is embedded in an `Irq`, which `free` keeps alive until the tasklet is

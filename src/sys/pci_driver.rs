@@ -32,7 +32,7 @@ impl Id {
             subdevice,
             class,
             class_mask,
-            driver_data: driver_data as _,
+            driver_data: driver_data as usize,
             override_only,
         })
     }
@@ -119,12 +119,6 @@ impl Registered {
         }
         Ok(Registered(shared))
     }
-
-    /// The twin behind this registration.
-    pub(crate) fn twin(&self) -> &Twin {
-        // SAFETY: lives until drop.
-        unsafe { &(*self.0).twin }
-    }
 }
 
 impl Drop for Registered {
@@ -171,6 +165,10 @@ unsafe fn outer(device: *mut bindings::device) -> *mut bindings::pci_dev {
 }
 
 /// The PCI core found a device for the driver.
+///
+/// # Safety
+///
+/// Only the kernel calls this, as it was registered.
 #[no_mangle]
 unsafe extern "C" fn side_proxy_pci_probe(
     device: *mut bindings::pci_dev,
@@ -191,6 +189,10 @@ unsafe extern "C" fn side_proxy_pci_probe(
 }
 
 /// The device goes, or the driver does.
+///
+/// # Safety
+///
+/// Only the kernel calls this, as it was registered.
 #[no_mangle]
 unsafe extern "C" fn side_proxy_pci_remove(device: *mut bindings::pci_dev) {
     // SAFETY: called by the core for SIDE's driver.
@@ -200,6 +202,10 @@ unsafe extern "C" fn side_proxy_pci_remove(device: *mut bindings::pci_dev) {
 }
 
 /// The machine is shut down.
+///
+/// # Safety
+///
+/// Only the kernel calls this, as it was registered.
 #[no_mangle]
 unsafe extern "C" fn side_proxy_pci_shutdown(device: *mut bindings::pci_dev) {
     // SAFETY: called by the core for SIDE's driver.
@@ -212,6 +218,11 @@ unsafe extern "C" fn side_proxy_pci_shutdown(device: *mut bindings::pci_dev) {
 macro_rules! pm_proxies {
     ($($slot:ident $proxy:ident $name:literal;)*) => {
         $(
+            /// A callback of the driver core.
+            ///
+            /// # Safety
+            ///
+            /// Only the kernel calls this, as it was registered.
             #[no_mangle]
             unsafe extern "C" fn $proxy(device: *mut bindings::device) -> i32 {
                 // SAFETY: called by the driver core for a device of SIDE's PCI driver.
@@ -265,6 +276,10 @@ pm_proxies! {
 }
 
 /// The end of a system transition, which returns nothing.
+///
+/// # Safety
+///
+/// Only the kernel calls this, as it was registered.
 #[no_mangle]
 unsafe extern "C" fn side_proxy_pm_complete(device: *mut bindings::device) {
     // SAFETY: called by the driver core for a device of SIDE's PCI driver.
@@ -279,6 +294,11 @@ macro_rules! error_proxies {
     (results { $($slot:ident $proxy:ident $name:literal ($($arg:ident: $t:ty)?);)* }
      notices { $($notice:ident $notice_proxy:ident $notice_name:literal;)* }) => {
         $(
+            /// A callback of the driver core.
+            ///
+            /// # Safety
+            ///
+            /// Only the kernel calls this, as it was registered.
             #[no_mangle]
             unsafe extern "C" fn $proxy(
                 device: *mut bindings::pci_dev $(, $arg: $t)?
@@ -290,13 +310,18 @@ macro_rules! error_proxies {
                 match unsafe { twin(device) } {
                     Some((twin, device)) => {
                         let slot = offset_of!(bindings::pci_error_handlers, $slot) / 8;
-                        driver::channel_error(twin, &device, slot, $name, argument) as _
+                        driver::channel_error(twin, &device, slot, $name, argument)
                     }
-                    None => driver::ERS_DISCONNECT as _,
+                    None => driver::ERS_DISCONNECT,
                 }
             }
         )*
         $(
+            /// A callback of the driver core.
+            ///
+            /// # Safety
+            ///
+            /// Only the kernel calls this, as it was registered.
             #[no_mangle]
             unsafe extern "C" fn $notice_proxy(device: *mut bindings::pci_dev) {
                 // SAFETY: called by the core for SIDE's driver.

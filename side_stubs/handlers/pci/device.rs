@@ -206,7 +206,7 @@ impl PciDevice {
             let all = self.usage_delta.load(Ordering::Relaxed).wrapping_add(delta);
             // A driver may undo the one reference that the PCI core takes for it, no more.
             if !(-1..=USAGE_MAX).contains(&all) {
-                return Err(Violation::new("pm-usage-count", usage as u32 as u64));
+                return Err(Violation::new("pm-usage-count", u64::from(usage as u32)));
             }
             self.usage_delta.store(all, Ordering::Relaxed);
             self.raw.change_usage(delta);

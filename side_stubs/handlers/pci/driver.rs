@@ -205,7 +205,7 @@ impl super::State {
 
 /// Whether the user lets SIDE have `device`.
 fn wanted(device: &PciRef) -> bool {
-    params::string(Param::Device).map_or(true, |name| name == device.name().as_bytes())
+    params::string(Param::Device).is_none_or(|name| name == device.name().as_bytes())
 }
 
 /// Looks at the devices that the driver is for: those that another driver holds are named, and

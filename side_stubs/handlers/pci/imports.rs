@@ -198,7 +198,7 @@ fn power_state(call: &Call<'_>, n: usize) -> Result<i32, Violation> {
     let state = call.int(n);
     match POWER_STATES.contains(&state) {
         true => Ok(state),
-        false => Err(Violation::new("power-state", state as u32 as u64)),
+        false => Err(Violation::new("power-state", u64::from(state as u32))),
     }
 }
 
