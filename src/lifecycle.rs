@@ -25,7 +25,10 @@ pub(crate) fn load(path: &[u8], params: &[u8]) -> Result {
     let domain = load::load(path, params)?;
     control::add(&domain).inspect_err(|error| {
         if *error == EEXIST {
-            pr_err!("{}: a driver of this name is loaded already\n", domain.name());
+            pr_err!(
+                "{}: a driver of this name is loaded already\n",
+                domain.name()
+            );
         }
     })?;
     let result = match domain.image.init {
@@ -106,11 +109,16 @@ fn release(domain: &Arc<Domain>) {
 /// Called once, by whoever found the first cause, in any context but hard interrupts.
 pub(crate) fn on_death(domain: &Arc<Domain>) {
     report::print(domain);
-    if !cpu::irqs_disabled() {
+    // The kernel makes other CPUs take an interrupt for a task only.
+    if cpu::in_task() && !cpu::irqs_disabled() {
         cpu::kick_all();
     }
     defer::later(domain.clone(), |domain| {
+        cpu::kick_all();
         release(&domain);
-        pr_info!("{}: everything that the driver held is given back\n", domain.name());
+        pr_info!(
+            "{}: everything that the driver held is given back\n",
+            domain.name()
+        );
     });
 }

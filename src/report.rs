@@ -58,6 +58,14 @@ impl Death {
         Death { value: budget, ..Self::at(upcall, "budget-exceeded") }
     }
 
+    /// The upcall lasts longer than this many ns, sleeping included.
+    pub(crate) fn deadline(upcall: &Upcall<'_>, deadline: u64) -> Self {
+        Death {
+            value: deadline,
+            ..Self::at(upcall, "deadline-exceeded")
+        }
+    }
+
     /// An import's declaration or handler refused the call.
     pub(crate) fn violation(
         upcall: &Upcall<'_>,

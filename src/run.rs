@@ -71,7 +71,17 @@ pub(crate) struct Upcall<'a> {
     held: bool,
     /// Ring-3 time used, in ns.
     used: u64,
+    /// Time since the driver became atomic, in ns: its own and that of its imports, since nothing
+    /// else runs on this CPU meanwhile.
+    span: u64,
+    /// When the upcall began, and when ring 3 was left last.
+    began: u64,
+    left: u64,
 }
+
+/// The longest that an upcall in process context may take in ns, sleeping and waiting included:
+/// its caller may hold locks that others need.
+const DEADLINE: u64 = 60_000_000_000;
 
 /// Calls `function` of the driver with up to six arguments and returns its `rax`.
 ///
@@ -87,7 +97,11 @@ pub(crate) fn upcall(
         return Err(Ended);
     }
     if cpu::irqs_disabled() || args.len() > 6 {
-        pr_err!("{}: upcall {} refused: interrupts are off\n", domain.name(), name);
+        pr_err!(
+            "{}: upcall {} refused: interrupts are off\n",
+            domain.name(),
+            name
+        );
         return Err(Ended);
     }
     let Ok((stack, top)) = domain.memory.stack() else {
@@ -96,15 +110,20 @@ pub(crate) fn upcall(
     };
     domain.enter();
     domain.upcalls.count(name);
-    domain.recent.push(Crossing::Upcall(name, args.first().copied().unwrap_or(0)));
+    domain
+        .recent
+        .push(Crossing::Upcall(name, args.first().copied().unwrap_or(0)));
     let mut frame = Frame::default();
     let mut padded = [0; 6];
     padded[..args.len()].copy_from_slice(args);
-    [frame.rdi, frame.rsi, frame.rdx, frame.rcx, frame.r8, frame.r9] = padded;
+    [
+        frame.rdi, frame.rsi, frame.rdx, frame.rcx, frame.r8, frame.r9,
+    ] = padded;
     frame.rip = function;
     // As after a call: the return address on top, 8 below a multiple of 16.
     frame.rsp = top - 24;
     let entered = domain.memory.write(frame.rsp, stub_address(STUB_RETURN));
+    let began = cpu::now();
     let mut upcall = Upcall {
         domain,
         name,
@@ -113,6 +132,9 @@ pub(crate) fn upcall(
         stack: (top - STACK_SIZE, top),
         held: false,
         used: 0,
+        span: 0,
+        began,
+        left: began,
     };
     let result = match entered {
         Ok(()) => upcall.run(),
@@ -161,7 +183,8 @@ impl Upcall<'_> {
             self.held = false;
             cpu::bh_enable();
             if result.is_ok() {
-                self.domain.breach(self.name, Violation::new("left-atomic", 0));
+                self.domain
+                    .breach(self.name, Violation::new("left-atomic", 0));
                 return Err(Ended);
             }
         }
@@ -196,8 +219,13 @@ impl Upcall<'_> {
         }
         switcher::arm_tick();
         let begin = cpu::now();
+        if self.context == Context::Atomic || self.held {
+            self.span += begin.wrapping_sub(self.left);
+        }
         let exit = switcher::enter(memory.view(), &mut self.frame, number as u64 * VCPU_STRIDE);
-        self.used += cpu::now().wrapping_sub(begin);
+        self.left = cpu::now();
+        self.used += self.left.wrapping_sub(begin);
+        self.span += self.left.wrapping_sub(begin);
         if self.context == Context::Process {
             self.follow_virtual_state(&virtual_cpu);
         }
@@ -205,13 +233,18 @@ impl Upcall<'_> {
         if vector == switcher::GATE_VECTOR {
             cpu::irq_enable();
             self.release_if_over();
-            return self.gate();
+            return match self.check_budget() {
+                Next::Resume => self.gate(),
+                next => next,
+            };
         }
         if vector >= 32 || switcher::is_handed_on(vector) {
             if self.held {
                 virtual_cpu.pending.set(1);
             }
             switcher::hand_on(vector);
+            // What the interrupt took is not the driver's.
+            self.left = cpu::now();
             self.release_if_over();
             if self.context == Context::Process && !self.held {
                 cpu::cond_resched();
@@ -230,6 +263,7 @@ impl Upcall<'_> {
         if atomic && !self.held {
             cpu::bh_disable();
             self.held = true;
+            self.span = 0;
         }
     }
 
@@ -241,8 +275,7 @@ impl Upcall<'_> {
         // Held means that this is still the CPU that the driver left.
         let over = match self.domain.memory.cpu(cpu::id()) {
             Some(v) => {
-                let over =
-                    v.preempt_count.get() == PREEMPT_COUNT_IDLE && v.irq_disabled.get() == 0;
+                let over = v.preempt_count.get() == PREEMPT_COUNT_IDLE && v.irq_disabled.get() == 0;
                 if over {
                     v.pending.set(0);
                 }
@@ -257,13 +290,25 @@ impl Upcall<'_> {
     }
 
     fn check_budget(&mut self) -> Next {
-        let which = usize::from(self.context == Context::Atomic || self.held);
-        let budget = self.domain.budget[which].load(Ordering::Relaxed);
-        if self.used > budget {
-            self.domain.end(Death::budget(self, budget));
-            return Next::End;
+        let [process, atomic] = &self.domain.budget;
+        let death = if self.context == Context::Atomic || self.held {
+            let budget = atomic.load(Ordering::Relaxed);
+            (self.span > budget).then(|| Death::budget(self, budget))
+        } else {
+            let budget = process.load(Ordering::Relaxed);
+            let taken = self.left.wrapping_sub(self.began);
+            match self.used > budget {
+                true => Some(Death::budget(self, budget)),
+                false => (taken > DEADLINE).then(|| Death::deadline(self, DEADLINE)),
+            }
+        };
+        match death {
+            Some(death) => {
+                self.domain.end(death);
+                Next::End
+            }
+            None => Next::Resume,
         }
-        Next::Resume
     }
 
     /// The context in which an import of this upcall is called right now.
@@ -302,19 +347,35 @@ impl Upcall<'_> {
             return self.missing(index);
         };
         if !self.domain.imported[index].load(Ordering::Relaxed) {
-            self.domain.end(Death::violation(self, import.name, Violation::new("not-imported", index as u64)));
+            self.domain.end(Death::violation(
+                self,
+                import.name,
+                Violation::new("not-imported", index as u64),
+            ));
             return Next::End;
         }
         self.domain.crossings[index].fetch_add(1, Ordering::Relaxed);
-        self.domain.recent.push(Crossing::Import(import.name, self.frame.rdi, self.frame.rsi));
+        self.domain.recent.push(Crossing::Import(
+            import.name,
+            self.frame.rdi,
+            self.frame.rsi,
+        ));
         let context = self.effective_context();
         let outcome = match import.class {
-            Class::Gate { handler, args, context: wanted } => {
+            Class::Gate {
+                handler,
+                args,
+                context: wanted,
+            } => {
                 if wanted == Where::Sleep && context == Context::Atomic {
                     Err(Violation::new("sleep-in-atomic", 0))
                 } else {
-                    let mut call =
-                        Call { domain: self.domain, frame: &mut self.frame, import, context };
+                    let mut call = Call {
+                        domain: self.domain,
+                        frame: &mut self.frame,
+                        import,
+                        context,
+                    };
                     match check_arguments(&call, args) {
                         Ok(()) => handler(&mut call),
                         Err(violation) => Err(violation),
@@ -337,7 +398,8 @@ impl Upcall<'_> {
                 Next::Resume
             }
             Err(violation) => {
-                self.domain.end(Death::violation(self, import.name, violation));
+                self.domain
+                    .end(Death::violation(self, import.name, violation));
                 Next::End
             }
         }

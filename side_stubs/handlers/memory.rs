@@ -300,10 +300,18 @@ pub(crate) fn get_zeroed_page(call: &mut Call<'_>) -> Outcome {
     pages(call, layout::GFP_ZERO, 0)
 }
 
+/// The data of the page token `page`, and its reference count, which the driver's inlined code
+/// shares.
+fn page_data(call: &Call<'_>, page: u64) -> Result<(u64, u32), Violation> {
+    let bad = Violation::new("bad-page", page);
+    let address = page_to_address(page).ok_or(bad)?;
+    let count = call.read(page + layout::PAGE_REFCOUNT).map_err(|_| bad)?;
+    Ok((address, count))
+}
+
 /// Drops one reference of the page at `page`, whose count the driver's inlined code shares.
 fn put_page(call: &Call<'_>, page: u64) -> Result<(), Violation> {
-    let address = page_to_address(page).ok_or(Violation::new("bad-page", page))?;
-    let count: u32 = call.read(page + layout::PAGE_REFCOUNT)?;
+    let (address, count) = page_data(call, page)?;
     call.write(page + layout::PAGE_REFCOUNT, count.saturating_sub(1))?;
     match count {
         0 | 1 => free_object(call, address),
@@ -336,8 +344,7 @@ pub(crate) fn folio_put(call: &mut Call<'_>) -> Outcome {
 /// `void __page_frag_cache_drain(struct page *, unsigned int count)`
 pub(crate) fn page_frag_cache_drain(call: &mut Call<'_>) -> Outcome {
     let page = call.arg(0);
-    let address = page_to_address(page).ok_or(Violation::new("bad-page", page))?;
-    let count: u32 = call.read(page + layout::PAGE_REFCOUNT)?;
+    let (address, count) = page_data(call, page)?;
     let left = count.saturating_sub(call.uint(1));
     call.write(page + layout::PAGE_REFCOUNT, left)?;
     if left == 0 {

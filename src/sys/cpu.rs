@@ -28,6 +28,12 @@ pub(crate) fn in_hard_irq() -> bool {
     unsafe { bindings::side_in_hardirq() }
 }
 
+/// Whether the caller is a task, and not an interrupt of any kind.
+pub(crate) fn in_task() -> bool {
+    // SAFETY: reads the preempt count.
+    unsafe { bindings::side_in_task() }
+}
+
 /// Whether sleeping is impossible here as far as the preempt count and the interrupt flag tell.
 pub(crate) fn in_atomic() -> bool {
     // SAFETY: reads the preempt count.
@@ -82,7 +88,8 @@ pub(crate) fn now() -> u64 {
     unsafe { bindings::ktime_get_mono_fast_ns() }
 }
 
-/// Makes every other CPU take an interrupt, and so leave ring 3. Interrupts must be on.
+/// Makes every other CPU take an interrupt, and so leave ring 3. Interrupts must be on;
+/// for tasks only.
 pub(crate) fn kick_all() {
     // SAFETY: the shim's callback does nothing.
     unsafe { bindings::side_kick_all() }

@@ -54,6 +54,11 @@ bool side_in_hardirq(void)
 	return in_hardirq() || in_nmi();
 }
 
+bool side_in_task(void)
+{
+	return in_task();
+}
+
 bool side_in_atomic(void)
 {
 	return in_atomic() || irqs_disabled();

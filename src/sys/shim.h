@@ -16,6 +16,7 @@ void side_local_irq_disable(void);
 void side_local_irq_enable(void);
 bool side_irqs_disabled(void);
 bool side_in_hardirq(void);
+bool side_in_task(void);
 bool side_in_atomic(void);
 void side_cond_resched(void);
 unsigned int side_smp_processor_id(void);
