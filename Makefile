@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The project's commands. Each is a script; this file only names them.
 
-.PHONY: all demo test lint fuzz setup clean help
+.PHONY: all demo test lint format fuzz setup clean help
 .DEFAULT_GOAL := all
 
 all: ## build build/side.ko
@@ -15,6 +15,9 @@ test: ## host tests, then the selftests in the emulated machine
 
 lint: ## formatting, clippy, objtool, and the project's own rules
 	@scripts/lint
+
+format: ## format all Rust files as `make lint` wants them
+	@scripts/lint --format
 
 fuzz: ## fuzz the pure layers (SECONDS=60)
 	@scripts/fuzz

@@ -5,6 +5,9 @@
 //! A view is laid out below 2 GiB, so that every relocation of a kernel module fits whatever its
 //! kind. All addresses are the same in every domain; nothing in them is secret.
 
+// Also a part of the host crate, where `pub` reaches further.
+#![allow(unreachable_pub)]
+
 /// The ring-3 library: text, read-only data and data, each on pages of its own.
 pub const LIBRARY_BASE: u64 = 0x1000_0000;
 /// The import stubs, [`STUB_SIZE`] bytes each, in the order of the import table.

@@ -6,6 +6,9 @@
 //! Addresses of a domain are no secret, so `%p` prints them as they are. What cannot be read shows
 //! as `(efault)`, and output is never longer than the sink takes.
 
+// Also a part of the host crate, where `pub` reaches further.
+#![allow(unreachable_pub)]
+
 use core::fmt::Write;
 
 /// Where a format's arguments come from.
@@ -311,7 +314,7 @@ fn pointer(args: &mut dyn Args, out: &mut dyn Write, spec: &Spec, rest: &[u8]) -
         b'S' | b's' | b'B' => {
             args.symbol(address, &mut text);
             pad(out, spec, text.as_bytes());
-            used.min(2).max(1)
+            used.clamp(1, 2)
         }
         b'a' => {
             let mut eight = [0; 8];

@@ -3,6 +3,9 @@
 //! What makes a packet that a driver hands over acceptable: decisions on numbers only, so that
 //! they are tested on the host.
 
+// Also a part of the host crate, where `pub` reaches further.
+#![allow(unreachable_pub)]
+
 /// Length of an Ethernet header.
 pub const ETH_HLEN: u32 = 14;
 /// The longest frame that is accepted from a driver.

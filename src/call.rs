@@ -37,7 +37,7 @@ pub(crate) type Outcome = Result<u64, Violation>;
 
 /// An errno as the driver's return value.
 pub(crate) fn errno(error: Error) -> u64 {
-    error.to_errno() as i64 as u64
+    i64::from(error.to_errno()) as u64
 }
 
 /// A kernel `int` as the driver's return value.

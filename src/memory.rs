@@ -173,15 +173,13 @@ impl Memory {
     /// is cut at the buffer's end.
     pub(crate) fn read_str<'b>(&self, address: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Fault> {
         let mut len = 0;
-        'pages: while len < buffer.len() {
+        while len < buffer.len() {
             let at = address.checked_add(len as u64).ok_or(Fault(address))?;
             let part = core::cmp::min(buffer.len() - len, (PAGE - at % PAGE) as usize);
             self.read_bytes(at, &mut buffer[len..len + part])?;
-            for n in len..len + part {
-                if buffer[n] == 0 {
-                    len = n;
-                    break 'pages;
-                }
+            if let Some(end) = buffer[len..len + part].iter().position(|&byte| byte == 0) {
+                len += end;
+                break;
             }
             len += part;
         }

@@ -122,7 +122,7 @@ impl NetDevice {
 
     /// `get_sset_count`, which says how long the buffers of strings and numbers are.
     pub(crate) fn sset_count(&self, slot: usize, set: i32) -> i32 {
-        let parts = &mut [Part::Word(set as u32 as u64)];
+        let parts = &mut [Part::Word(u64::from(set as u32))];
         let count = match self.ethtool(slot, "get_sset_count", parts) {
             Ok(value) => status_up_to(value, MAX_STRINGS),
             Err(error) => error.to_errno(),
@@ -183,7 +183,7 @@ pub(crate) fn op_get_link(call: &mut Call<'_>) -> Outcome {
 
 /// `ethtool_convert_legacy_u32_to_link_mode(dst, legacy)`: a bitmap of 128 bits.
 pub(crate) fn legacy_to_link_mode(call: &mut Call<'_>) -> Outcome {
-    call.write(call.arg(0), [call.arg(1) as u32 as u64, 0])?;
+    call.write(call.arg(0), [u64::from(call.arg(1) as u32), 0])?;
     Ok(0)
 }
 

@@ -84,7 +84,7 @@ impl Napi {
         let this = number << 16 | (cpu::id() as u64 + 1);
         self.polling.store(this, Ordering::Release);
         self.device.sync_in();
-        let args = [self.handle, budget as u32 as u64];
+        let args = [self.handle, u64::from(budget as u32)];
         let answer = run::upcall(domain, "poll", self.function, &args, Context::Atomic);
         let ours = self.take_poll(this);
         self.device.flush_all();

@@ -116,7 +116,7 @@ impl NetDevice {
 
     /// `ndo_change_mtu`: the driver sets the field itself.
     pub(crate) fn change_mtu(&self, slot: usize, mtu: i32) -> i32 {
-        let result = self.simple(slot, "ndo_change_mtu", &[mtu as u32 as u64]);
+        let result = self.simple(slot, "ndo_change_mtu", &[u64::from(mtu as u32)]);
         if result == 0 {
             let shadow = self.domain.memory.read::<u32>(self.handle + DEVICE_MTU);
             // The driver's own idea counts only if it is the one that was asked for.

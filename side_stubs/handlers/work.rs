@@ -202,5 +202,5 @@ pub(crate) fn disable_sync(call: &mut Call<'_>) -> Outcome {
 
 /// `enable_work(work)`: true if it can be queued now.
 pub(crate) fn enable(call: &mut Call<'_>) -> Outcome {
-    Ok(u64::from(find(call).map_or(true, |work| work.block(false))))
+    Ok(u64::from(find(call).is_none_or(|work| work.block(false))))
 }

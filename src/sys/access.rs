@@ -98,13 +98,7 @@ pub(crate) fn read(view: &View, address: u64, buffer: &mut [u8]) -> Result<(), F
         // SAFETY: `part` bytes from `kernel` lie in one page that the view maps and that lives as
         // long as the view; `buffer` has room. The driver may change the bytes meanwhile, which
         // changes what is copied and nothing else.
-        unsafe {
-            bindings::side_copy(
-                buffer.as_mut_ptr().add(offset).cast(),
-                kernel.cast(),
-                part,
-            )
-        };
+        unsafe { bindings::side_copy(buffer.as_mut_ptr().add(offset).cast(), kernel.cast(), part) };
     })
 }
 
@@ -126,12 +120,17 @@ pub(crate) fn fill(view: &View, address: u64, value: u8, len: usize) -> Result<(
 
 /// Writes into pages that SIDE owns and that no view maps writable, for the loader.
 pub(crate) fn write_pages(pages: &Pages, offset: usize, bytes: &[u8]) -> Result {
-    if offset.checked_add(bytes.len()).map_or(true, |end| end as u64 > pages.len()) {
+    if offset
+        .checked_add(bytes.len())
+        .is_none_or(|end| end as u64 > pages.len())
+    {
         return Err(EINVAL);
     }
     // SAFETY: the range lies in pages that `pages` owns.
     unsafe {
-        let kernel = bindings::side_phys_to_virt(pages.phys()).cast::<u8>().add(offset);
+        let kernel = bindings::side_phys_to_virt(pages.phys())
+            .cast::<u8>()
+            .add(offset);
         bindings::side_copy(kernel.cast(), bytes.as_ptr().cast(), bytes.len());
     }
     Ok(())

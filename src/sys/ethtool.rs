@@ -85,15 +85,11 @@ pub(super) fn table(slot: impl Fn(usize) -> Slot, data: &Data) -> ethtool_ops {
     if data.coalesce != 0 && slot(slot!(set_coalesce)) == Slot::Driver {
         ops.set_coalesce = Some(entry!(side_proxy_set_coalesce));
     }
-    match slot(slot!(get_link)) {
-        Slot::Kernel("ethtool_op_get_link") => ops.get_link = Some(bindings::ethtool_op_get_link),
-        _ => {}
+    if slot(slot!(get_link)) == Slot::Kernel("ethtool_op_get_link") {
+        ops.get_link = Some(bindings::ethtool_op_get_link);
     }
-    match slot(slot!(get_ts_info)) {
-        Slot::Kernel("ethtool_op_get_ts_info") => {
-            ops.get_ts_info = Some(bindings::ethtool_op_get_ts_info)
-        }
-        _ => {}
+    if slot(slot!(get_ts_info)) == Slot::Kernel("ethtool_op_get_ts_info") {
+        ops.get_ts_info = Some(bindings::ethtool_op_get_ts_info);
     }
     ops.supported_coalesce_params = data.coalesce;
     ops.supported_ring_params = data.ring;

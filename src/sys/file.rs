@@ -185,5 +185,5 @@ fn unzstd(raw: &[u8]) -> Result<KVVec<u8>, ReadError> {
 /// The running kernel's vermagic string, as this module's own build has it.
 pub(crate) fn vermagic() -> &'static [u8] {
     // SAFETY: the shim returns a string literal.
-    unsafe { core::ffi::CStr::from_ptr(bindings::side_vermagic().cast()) }.to_bytes()
+    unsafe { CStr::from_char_ptr(bindings::side_vermagic().cast()) }.to_bytes()
 }

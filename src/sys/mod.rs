@@ -3,13 +3,17 @@
 //! The quarantine for the kernel's C interfaces: each file wraps one of them so that callers need
 //! no `unsafe`, and nothing above this folder names the bindings' functions.
 
+// Many integer types here are bindgen's, which differ between the C names of one type; and most
+// unsafe functions are callbacks of the kernel's, whose contract the head of their file states.
+#![allow(clippy::as_underscore, clippy::missing_safety_doc)]
+
 pub(crate) mod access;
 pub(crate) mod bindings;
 pub(crate) mod clock;
 pub(crate) mod cpu;
 pub(crate) mod defer;
-pub(crate) mod dma;
 pub(crate) mod delay;
+pub(crate) mod dma;
 pub(crate) mod entry_slots;
 pub(crate) mod ethtool;
 pub(crate) mod facts;
@@ -31,10 +35,10 @@ pub(crate) mod print;
 pub(crate) mod ptp;
 pub(crate) mod random;
 pub(crate) mod ring3;
+pub(crate) mod skb;
 pub(crate) mod sysfs;
 pub(crate) mod timer;
 pub(crate) mod work;
-pub(crate) mod skb;
 
 /// The function pointer by which the kernel is to call the proxy `$function`, a
 /// `#[no_mangle] unsafe extern "C" fn` of this folder.

@@ -123,7 +123,10 @@ impl Twin {
     pub(crate) fn receive(&self, packet: Packet) -> u64 {
         // SAFETY: the poll owns the instance's GRO state; the packet is ours to give.
         unsafe {
-            bindings::gro_receive_skb(&raw mut (*self.as_ptr()).gro, packet.into_raw()) as u64
+            u64::from(bindings::gro_receive_skb(
+                &raw mut (*self.as_ptr()).gro,
+                packet.into_raw(),
+            ))
         }
     }
 }

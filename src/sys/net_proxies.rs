@@ -221,7 +221,7 @@ unsafe extern "C" fn side_proxy_ndo_eth_ioctl(
     // The name, and the eight bytes of `struct mii_ioctl_data`.
     let mut copy = [0; size_of::<bindings::ifreq>()];
     copy[..24].copy_from_slice(&request[..24]);
-    let args = [command as u32 as u64];
+    let args = [u64::from(command as u32)];
     let result = device.with_structure(slot!(ndo_eth_ioctl), "ndo_eth_ioctl", &mut copy, &args);
     if result == 0 {
         request[16..24].copy_from_slice(&copy[16..24]);

@@ -4,6 +4,7 @@
 //! shim declares them.
 
 use super::bindings;
+use kernel::prelude::*;
 
 /// Which parameter.
 #[derive(Clone, Copy)]
@@ -27,7 +28,7 @@ pub(crate) fn string(param: Param) -> Option<&'static [u8]> {
         return None;
     }
     // SAFETY: as above.
-    let bytes = unsafe { core::ffi::CStr::from_ptr(value.cast()) }.to_bytes();
+    let bytes = unsafe { CStr::from_char_ptr(value.cast()) }.to_bytes();
     (!bytes.is_empty()).then_some(bytes)
 }
 

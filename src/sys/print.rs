@@ -77,8 +77,7 @@ impl Level {
             Level::Info => c"\x016",
             Level::Debug => c"\x017",
         }
-        .as_ptr()
-        .cast()
+        .as_char_ptr()
     }
 }
 
@@ -126,7 +125,7 @@ pub(crate) fn device(level: Level, device: &PciRef, text: &str) {
             bindings::_dev_printk(
                 level.kern(),
                 device.device(),
-                c"%s".as_ptr().cast(),
+                c"%s".as_char_ptr(),
                 text.as_ptr(),
             )
         };
@@ -142,7 +141,7 @@ pub(crate) fn interface(level: Level, device: &RealDevice, text: &str) {
             bindings::netdev_printk(
                 level.kern(),
                 device.as_ptr(),
-                c"%s".as_ptr().cast(),
+                c"%s".as_char_ptr(),
                 text.as_ptr(),
             )
         };

@@ -204,9 +204,11 @@ unsafe fn object<'a>(info: *mut bindings::ptp_clock_info) -> &'a PtpClock {
 ///
 /// `structure` must be valid for reads and writes of `len` bytes, or NULL.
 unsafe fn bytes<'a, T>(structure: *mut T, len: usize) -> Option<&'a mut [u8]> {
+    if structure.is_null() {
+        return None;
+    }
     // SAFETY: as demanded.
-    (!structure.is_null())
-        .then(|| unsafe { core::slice::from_raw_parts_mut(structure.cast(), len) })
+    Some(unsafe { core::slice::from_raw_parts_mut(structure.cast(), len) })
 }
 
 #[no_mangle]
@@ -221,7 +223,7 @@ unsafe extern "C" fn side_proxy_ptp_adjfine(
 #[no_mangle]
 unsafe extern "C" fn side_proxy_ptp_adjphase(info: *mut bindings::ptp_clock_info, by: i32) -> i32 {
     // SAFETY: as above.
-    unsafe { object(info) }.number(Op::AdjPhase, by as i64 as u64)
+    unsafe { object(info) }.number(Op::AdjPhase, i64::from(by) as u64)
 }
 
 #[no_mangle]

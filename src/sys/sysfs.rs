@@ -35,11 +35,18 @@ impl File {
         let mode = if show.is_some() { 0o444 } else { 0 } | if store.is_some() { 0o200 } else { 0 };
         // SAFETY: zero is a value of this C structure.
         let mut attribute: bindings::kobj_attribute = unsafe { core::mem::zeroed() };
-        attribute.attr.name = name.as_ptr().cast();
+        // `as_char_ptr` is no constant function.
+        #[allow(clippy::disallowed_methods)]
+        let name = name.as_ptr();
+        attribute.attr.name = name.cast();
         attribute.attr.mode = mode;
         attribute.__bindgen_anon_1.show = Some(show_file);
         attribute.__bindgen_anon_2.store = Some(store_file);
-        File { attribute, show, store }
+        File {
+            attribute,
+            show,
+            store,
+        }
     }
 }
 
@@ -75,14 +82,6 @@ struct Keyed {
     key: u64,
 }
 
-extern "C" {
-    fn side_folder_create(
-        name: *const core::ffi::c_char,
-        parent: *mut bindings::kobject,
-        key: u64,
-    ) -> *mut Keyed;
-}
-
 impl Folder {
     /// Makes `name` (without NUL) below `parent`, or below /sys/kernel, with `files`.
     pub(crate) fn new(
@@ -100,7 +99,9 @@ impl Folder {
             None => unsafe { bindings::kernel_kobj },
         };
         // SAFETY: a NUL-terminated name, which is copied, and a live parent.
-        let kobject = unsafe { side_folder_create(c_name.as_ptr().cast(), parent, key) };
+        let kobject =
+            unsafe { bindings::side_folder_create(c_name.as_ptr().cast(), parent, key) };
+        let kobject = kobject.cast::<Keyed>();
         if kobject.is_null() {
             return Err(ENOMEM);
         }
