@@ -70,7 +70,7 @@ check "change of MAC address and back" mac_change
 
 mtu() {
 	ip link set "$NIC" mtu 9000 && in_peer ip link set "$PEER" mtu 9000 && wait_carrier "$NIC" &&
-	ping -q -c 20 -i 0.02 -M do -s 8972 10.9.0.2 && send_file 4000000 here && send_file 4000000 there &&
+	ping -q -c 20 -i 0.02 -M "do" -s 8972 10.9.0.2 && send_file 4000000 here && send_file 4000000 there &&
 	ip link set "$NIC" mtu 1500 && in_peer ip link set "$PEER" mtu 1500 && wait_carrier "$NIC" &&
 	ping -q -c 5 -i 0.02 10.9.0.2
 }
