@@ -197,7 +197,7 @@ def emulator_arguments(options, release, accel):
     if options.icount and cpu == "max":
         # An iteration of a `rep` instruction counts as one: byte-wise copies would look dear.
         cpu = "max,-erms,-fsrm"
-    append = ["console=ttyS0,115200", "loglevel=4", "panic=-1", "net.ifnames=0",
+    append = ["no_timer_check console=ttyS0,115200", "loglevel=4", "panic=-1", "net.ifnames=0",
               "random.trust_cpu=on"]
     if options.strict:
         append.append(STRICT)
@@ -262,7 +262,7 @@ async def kvm_boots(release):
         "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-machine", "q35", "-accel", "kvm", "-cpu", "max", "-m", "512M", "-serial", "stdio",
         "-kernel", f"/usr/lib/modules/{release}/vmlinuz", "-initrd", f"{SESSION}/probe",
-        "-append", "console=ttyS0 panic=-1",
+        "-append", "no_timer_check console=ttyS0 panic=-1",
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT)
     verdict = "no"
