@@ -17,6 +17,7 @@
 
 mod accesses;
 pub mod bug;
+pub mod cause;
 pub mod classify;
 pub mod decode;
 pub mod emulate;

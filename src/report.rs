@@ -8,6 +8,7 @@ use crate::domain::Domain;
 use crate::fault_handler::frame::Frame;
 use crate::run::Upcall;
 use crate::switcher::Exit;
+use crate::sys::print::Text;
 use kernel::prelude::*;
 
 /// The first cause of a domain's death.
@@ -80,11 +81,11 @@ impl Death {
     }
 
     /// The processor refused an instruction.
-    pub(crate) fn fault(upcall: &Upcall<'_>, exit: &Exit) -> Self {
+    pub(crate) fn fault(upcall: &Upcall<'_>, exit: &Exit, rule: &'static str) -> Self {
         Death {
             value: exit.cr2,
             fault: Some((exit.vector, exit.error_code, exit.cr2)),
-            ..Self::at(upcall, "fault")
+            ..Self::at(upcall, rule)
         }
     }
 
@@ -94,7 +95,12 @@ impl Death {
     }
 }
 
-/// Prints the report of a death to the kernel log.
+/// Words of the driver's stack that the report looks through for return addresses.
+const STACK_WORDS: u64 = 256;
+/// Return addresses that it prints.
+const CALLERS: usize = 12;
+
+/// Prints the report of a death to the kernel log, in the manner of an oops.
 pub(crate) fn print(domain: &Domain) {
     domain.with_cause(|death| {
         let Some(death) = death else { return };
@@ -105,17 +111,54 @@ pub(crate) fn print(domain: &Domain) {
             pr_err!("{name}: vector {vector}, error code {error:#x}, CR2 {cr2:#x}\n");
         }
         if let Some(frame) = &death.frame {
-            pr_err!("{name}: RIP {:#x} RSP {:#x} RFLAGS {:#x}\n", frame.rip, frame.rsp, frame.rflags);
-            pr_err!("{name}: RAX {:#018x} RBX {:#018x} RCX {:#018x}\n", frame.rax, frame.rbx, frame.rcx);
-            pr_err!("{name}: RDX {:#018x} RSI {:#018x} RDI {:#018x}\n", frame.rdx, frame.rsi, frame.rdi);
-            pr_err!("{name}: RBP {:#018x} R08 {:#018x} R09 {:#018x}\n", frame.rbp, frame.r8, frame.r9);
+            print_registers(domain, frame);
+            print_callers(domain, frame, death.stack);
         }
     });
+    let name = domain.name();
     domain.recent.each(|crossing| match crossing {
-        Crossing::Upcall(what, a) => pr_err!("{}: recent: upcall {what}({a:#x})\n", domain.name()),
-        Crossing::Import(what, a, b) => {
-            pr_err!("{}: recent: {what}({a:#x}, {b:#x})\n", domain.name())
-        }
+        Crossing::Upcall(what, a) => pr_err!("{name}: recent: upcall {what}({a:#x})\n"),
+        Crossing::Import(what, a, b) => pr_err!("{name}: recent: {what}({a:#x}, {b:#x})\n"),
         Crossing::None => {}
     });
+    pr_err!("{name}: the driver runs no more; what it held is being given back\n");
+}
+
+fn print_symbol(domain: &Domain, label: &str, address: u64) {
+    if let Ok(mut text) = Text::boxed() {
+        domain.image.write_symbol(address, &mut *text);
+        pr_err!("{}: {label}{address:#x} {}\n", domain.name(), text.as_str());
+    }
+}
+
+fn print_registers(domain: &Domain, frame: &Frame) {
+    let name = domain.name();
+    print_symbol(domain, "RIP ", frame.rip);
+    let f = frame;
+    pr_err!("{name}: CS {:#x} RSP {:#018x} RFLAGS {:#010x}\n", f.cs, f.rsp, f.rflags);
+    pr_err!("{name}: RAX {:#018x} RBX {:#018x} RCX {:#018x}\n", f.rax, f.rbx, f.rcx);
+    pr_err!("{name}: RDX {:#018x} RSI {:#018x} RDI {:#018x}\n", f.rdx, f.rsi, f.rdi);
+    pr_err!("{name}: RBP {:#018x} R08 {:#018x} R09 {:#018x}\n", f.rbp, f.r8, f.r9);
+    pr_err!("{name}: R10 {:#018x} R11 {:#018x} R12 {:#018x}\n", f.r10, f.r11, f.r12);
+    pr_err!("{name}: R13 {:#018x} R14 {:#018x} R15 {:#018x}\n", f.r13, f.r14, f.r15);
+}
+
+/// The call chain: words on the stack that are addresses of the driver's text. As with the kernel's
+/// own `?` entries, some may be left over from earlier calls.
+fn print_callers(domain: &Domain, frame: &Frame, stack: (u64, u64)) {
+    if frame.rsp < stack.0 || frame.rsp >= stack.1 {
+        return;
+    }
+    let mut printed = 0;
+    for n in 0..STACK_WORDS {
+        let at = (frame.rsp & !7) + 8 * n;
+        if at >= stack.1 || printed == CALLERS {
+            break;
+        }
+        let Ok(word) = domain.memory.read::<u64>(at) else { break };
+        if domain.image.contains_text(word) {
+            print_symbol(domain, "  ? ", word);
+            printed += 1;
+        }
+    }
 }
