@@ -89,7 +89,11 @@ pub(crate) fn judge(
         let at = offset.wrapping_add(n);
         let (old, new) = ((old >> (8 * n)) as u8, (new >> (8 * n)) as u8);
         let mask = changeable(role, express, at);
-        let ignored = if role == Role::Own && at == COMMAND + 1 { INTX_DISABLE } else { 0 };
+        let ignored = if role == Role::Own && at == COMMAND + 1 {
+            INTX_DISABLE
+        } else {
+            0
+        };
         refused |= u32::from((old ^ new) & !mask & !ignored) << (8 * n);
         value |= u32::from((old & !mask) | (new & mask)) << (8 * n);
     }
@@ -105,27 +109,51 @@ mod tests {
 
     #[test]
     fn serr_may_change_and_bus_mastering_may_not() {
-        assert_eq!(judge(Role::Own, 0xe0, 4, 2, 0x0107, 0x0007), Verdict::Write(0x0007));
-        assert_eq!(judge(Role::Own, 0xe0, 4, 2, 0x0103, 0x0107), Verdict::Refused(0x0004));
-        assert_eq!(judge(Role::Bridge, 0xe0, 4, 2, 0x0107, 0x0007), Verdict::Refused(0x0100));
+        assert_eq!(
+            judge(Role::Own, 0xe0, 4, 2, 0x0107, 0x0007),
+            Verdict::Write(0x0007)
+        );
+        assert_eq!(
+            judge(Role::Own, 0xe0, 4, 2, 0x0103, 0x0107),
+            Verdict::Refused(0x0004)
+        );
+        assert_eq!(
+            judge(Role::Bridge, 0xe0, 4, 2, 0x0107, 0x0007),
+            Verdict::Refused(0x0100)
+        );
     }
 
     #[test]
     fn a_stale_line_mask_is_kept_as_it_is() {
-        assert_eq!(judge(Role::Own, 0, 4, 2, 0x0507, 0x0007), Verdict::Write(0x0407));
+        assert_eq!(
+            judge(Role::Own, 0, 4, 2, 0x0507, 0x0007),
+            Verdict::Write(0x0407)
+        );
     }
 
     #[test]
     fn bars_and_vectors_never_change() {
-        assert_eq!(judge(Role::Own, 0xe0, 0x10, 4, 0xfeb0_0000, 0), Verdict::Refused(0xfeb0_0000));
+        assert_eq!(
+            judge(Role::Own, 0xe0, 0x10, 4, 0xfeb0_0000, 0),
+            Verdict::Refused(0xfeb0_0000)
+        );
         assert_eq!(judge(Role::Own, 0xe0, 0xd4, 4, 1, 1), Verdict::Write(1));
     }
 
     #[test]
     fn express_words() {
-        assert_eq!(judge(Role::Own, 0xe0, 0xf0, 2, 0x0043, 0x0040), Verdict::Write(0x0040));
-        assert_eq!(judge(Role::Bridge, 0x40, 0x48, 2, 0x000f, 0x000e), Verdict::Write(0x000e));
-        assert_eq!(judge(Role::Bridge, 0x40, 0x48, 2, 0x000f, 0x0000), Verdict::Refused(0x000e));
+        assert_eq!(
+            judge(Role::Own, 0xe0, 0xf0, 2, 0x0043, 0x0040),
+            Verdict::Write(0x0040)
+        );
+        assert_eq!(
+            judge(Role::Bridge, 0x40, 0x48, 2, 0x000f, 0x000e),
+            Verdict::Write(0x000e)
+        );
+        assert_eq!(
+            judge(Role::Bridge, 0x40, 0x48, 2, 0x000f, 0x0000),
+            Verdict::Refused(0x000e)
+        );
         assert_eq!(judge(Role::Own, 0, 0xf0, 2, 3, 0), Verdict::Refused(3));
     }
 }

@@ -114,30 +114,54 @@ pub(crate) const fn gate(
     context: Where,
     handler: Handler,
 ) -> Import {
-    Import { name, class: Class::Gate { handler, args, context } }
+    Import {
+        name,
+        class: Class::Gate {
+            handler,
+            args,
+            context,
+        },
+    }
 }
 
 /// Declares an import that the ring-3 library answers.
 pub(crate) const fn local(name: &'static str) -> Import {
-    Import { name, class: Class::Local }
+    Import {
+        name,
+        class: Class::Local,
+    }
 }
 
 /// Declares an import that ends the domain when called, with the reason.
 pub(crate) const fn deny(name: &'static str, reason: &'static str) -> Import {
-    Import { name, class: Class::Denied(reason) }
+    Import {
+        name,
+        class: Class::Denied(reason),
+    }
 }
 
 /// Declares a kernel function that drivers only name in tables of operations.
 pub(crate) const fn native(name: &'static str) -> Import {
-    Import { name, class: Class::Native }
+    Import {
+        name,
+        class: Class::Native,
+    }
 }
 
 /// Declares an imported variable of `size` bytes.
 pub(crate) const fn data(name: &'static str, size: u32, init: Init) -> Import {
-    Import { name, class: Class::Data { size, init } }
+    Import {
+        name,
+        class: Class::Data { size, init },
+    }
 }
 
 /// Declares an imported per-CPU variable at `offset` of the per-CPU area.
 pub(crate) const fn percpu(name: &'static str, offset: u64) -> Import {
-    Import { name, class: Class::PerCpu { offset: offset as u32 } }
+    Import {
+        name,
+        class: Class::PerCpu {
+            offset: offset as u32,
+        },
+    }
 }

@@ -109,7 +109,11 @@ impl Call<'_> {
     }
 
     /// Reads a string of the domain, cut at the buffer's end.
-    pub(crate) fn read_str<'b>(&self, address: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Violation> {
+    pub(crate) fn read_str<'b>(
+        &self,
+        address: u64,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Violation> {
         Ok(self.domain.memory.read_str(address, buffer)?)
     }
 
@@ -119,7 +123,12 @@ impl Call<'_> {
     }
 
     /// Calls a function of the driver from inside this call, in the call's own context.
-    pub(crate) fn upcall(&self, name: &'static str, function: u64, args: &[u64]) -> Result<u64, Ended> {
+    pub(crate) fn upcall(
+        &self,
+        name: &'static str,
+        function: u64,
+        args: &[u64],
+    ) -> Result<u64, Ended> {
         run::upcall(self.domain, name, function, args, self.context)
     }
 }

@@ -25,8 +25,10 @@ static LOADED: BhLock<KVec<Loaded>> = BhLock::new(KVec::new());
 static TOP: BhLock<Option<Arc<Folder>>> = BhLock::new(None);
 static NEXT_KEY: AtomicU64 = AtomicU64::new(1);
 
-static TOP_FILES: [File; 2] =
-    [File::new(c"load", None, Some(store_load)), File::new(c"unload", None, Some(store_unload))];
+static TOP_FILES: [File; 2] = [
+    File::new(c"load", None, Some(store_load)),
+    File::new(c"unload", None, Some(store_unload)),
+];
 
 static DRIVER_FILES: [File; 7] = [
     File::new(c"state", Some(show_state), None),
@@ -56,10 +58,17 @@ pub(crate) fn add(domain: &Arc<Domain>) -> Result {
     let key = NEXT_KEY.fetch_add(1, Ordering::Relaxed);
     {
         let mut loaded = LOADED.lock();
-        if loaded.iter().any(|entry| entry.domain.name() == domain.name()) {
+        if loaded
+            .iter()
+            .any(|entry| entry.domain.name() == domain.name())
+        {
             return Err(EEXIST);
         }
-        let entry = Loaded { key, domain: domain.clone(), folder: None };
+        let entry = Loaded {
+            key,
+            domain: domain.clone(),
+            folder: None,
+        };
         loaded.push(entry, kernel::alloc::flags::GFP_ATOMIC)?;
     }
     let top = TOP.lock().clone();
@@ -83,7 +92,9 @@ pub(crate) fn add(domain: &Arc<Domain>) -> Result {
 pub(crate) fn remove(domain: &Arc<Domain>) {
     let entry = {
         let mut loaded = LOADED.lock();
-        let place = loaded.iter().position(|entry| Arc::ptr_eq(&entry.domain, domain));
+        let place = loaded
+            .iter()
+            .position(|entry| Arc::ptr_eq(&entry.domain, domain));
         place.and_then(|place| loaded.remove(place).ok())
     };
     // The folder goes outside the lock: that sleeps.
@@ -98,7 +109,9 @@ pub(crate) fn any() -> Option<Arc<Domain>> {
 /// The loaded driver called `name`.
 pub(crate) fn find(name: &[u8]) -> Option<Arc<Domain>> {
     let loaded = LOADED.lock();
-    let entry = loaded.iter().find(|entry| entry.domain.name().as_bytes() == name)?;
+    let entry = loaded
+        .iter()
+        .find(|entry| entry.domain.name().as_bytes() == name)?;
     Some(entry.domain.clone())
 }
 
@@ -165,7 +178,11 @@ fn show_memory(key: u64, page: &mut Page<'_>) -> Result {
     written(writeln!(page, "heap {}", usage.heap))?;
     written(writeln!(page, "heap_live {}", usage.heap_live))?;
     written(writeln!(page, "stacks {}", usage.stacks))?;
-    written(writeln!(page, "total {}", usage.fixed + usage.heap + usage.stacks))
+    written(writeln!(
+        page,
+        "total {}",
+        usage.fixed + usage.heap + usage.stacks
+    ))
 }
 
 fn show_crossings(key: u64, page: &mut Page<'_>) -> Result {
@@ -191,7 +208,11 @@ fn show_last_fault(key: u64, page: &mut Page<'_>) -> Result {
     written(domain.with_cause(|death| match death {
         Some(death) => {
             let import = death.import.unwrap_or("-");
-            writeln!(page, "{} upcall={} import={import} value={:#x}", death.rule, death.upcall, death.value)
+            writeln!(
+                page,
+                "{} upcall={} import={import} value={:#x}",
+                death.rule, death.upcall, death.value
+            )
         }
         None => writeln!(page, "none"),
     }))
@@ -200,7 +221,10 @@ fn show_last_fault(key: u64, page: &mut Page<'_>) -> Result {
 fn show_budget(key: u64, page: &mut Page<'_>) -> Result {
     let domain = by_key(key)?;
     let [process, atomic] = &domain.budget;
-    let (process, atomic) = (process.load(Ordering::Relaxed), atomic.load(Ordering::Relaxed));
+    let (process, atomic) = (
+        process.load(Ordering::Relaxed),
+        atomic.load(Ordering::Relaxed),
+    );
     written(writeln!(page, "{} {}", process / 1000, atomic / 1000))
 }
 

@@ -13,7 +13,9 @@ pub(crate) struct Upcalls {
 
 impl Upcalls {
     pub(crate) const fn new() -> Self {
-        Upcalls { counts: BhLock::new(KVec::new()) }
+        Upcalls {
+            counts: BhLock::new(KVec::new()),
+        }
     }
 
     /// Counts one upcall.
@@ -58,7 +60,9 @@ pub(crate) struct Recent {
 
 impl Recent {
     pub(crate) const fn new() -> Self {
-        Recent { ring: BhLock::new(([Crossing::None; RECENT], 0)) }
+        Recent {
+            ring: BhLock::new(([Crossing::None; RECENT], 0)),
+        }
     }
 
     /// Notes a crossing.

@@ -52,7 +52,10 @@ pub(crate) fn handle(upcall: &mut Upcall<'_>, exit: &Exit) -> Next {
             Next::Resume
         }
         Verdict::Warn(bytes) => {
-            upcall.domain.image.print_warning(upcall.domain.name(), upcall.frame.rip);
+            upcall
+                .domain
+                .image
+                .print_warning(upcall.domain.name(), upcall.frame.rip);
             upcall.frame.rip += bytes;
             Next::Resume
         }
@@ -65,6 +68,8 @@ pub(crate) fn handle(upcall: &mut Upcall<'_>, exit: &Exit) -> Next {
 
 /// The gate's instruction was executed outside a stub.
 pub(crate) fn forbidden_gate(upcall: &mut Upcall<'_>) -> Next {
-    upcall.domain.end(Death::forbidden(upcall, "forbidden-entry"));
+    upcall
+        .domain
+        .end(Death::forbidden(upcall, "forbidden-entry"));
     Next::End
 }

@@ -161,9 +161,15 @@ impl Heap {
         let pages = Pages::new(UNIT_ORDER)?;
         let base = self.reserve(UNIT)?;
         map(view, base, &pages)?;
-        let slab = Slab { pages, shift, used: 0, bitmap: [0; WORDS] };
+        let slab = Slab {
+            pages,
+            shift,
+            used: 0,
+            bitmap: [0; WORDS],
+        };
         self.held += slab.pages.len();
-        self.units.try_create_and_insert(base, Unit::Slab(slab), GFP_ATOMIC)?;
+        self.units
+            .try_create_and_insert(base, Unit::Slab(slab), GFP_ATOMIC)?;
         self.partial[(shift - MIN_SHIFT) as usize].push(base, GFP_ATOMIC)?;
         Ok(base)
     }
@@ -219,8 +225,15 @@ impl Heap {
         }
         self.held += len;
         self.live += len;
-        let run = Run { len, bytes, kind, live: true, _pages: pages };
-        self.units.try_create_and_insert(base, Unit::Run(run), GFP_ATOMIC)?;
+        let run = Run {
+            len,
+            bytes,
+            kind,
+            live: true,
+            _pages: pages,
+        };
+        self.units
+            .try_create_and_insert(base, Unit::Run(run), GFP_ATOMIC)?;
         Ok(base)
     }
 
@@ -262,8 +275,8 @@ impl Heap {
 
     /// Frees the object that begins at `address`.
     pub(crate) fn free(&mut self, address: u64) -> Result<(), BadFree> {
-        let base = address.checked_sub(HEAP_BASE).ok_or(BadFree::NotAnObject)? / UNIT * UNIT
-            + HEAP_BASE;
+        let base =
+            address.checked_sub(HEAP_BASE).ok_or(BadFree::NotAnObject)? / UNIT * UNIT + HEAP_BASE;
         match self.units.get_mut(&base).ok_or(BadFree::NotAnObject)? {
             Unit::Slab(slab) => {
                 let offset = address - base;
@@ -308,7 +321,12 @@ fn order_of(bytes: u64) -> u32 {
 
 fn map(view: &View, base: u64, pages: &Pages) -> Result {
     for offset in (0..pages.len()).step_by(PAGE as usize) {
-        view.map(base + offset, pages.phys() + offset, Perm::ReadWrite, Kind::Ram)?;
+        view.map(
+            base + offset,
+            pages.phys() + offset,
+            Perm::ReadWrite,
+            Kind::Ram,
+        )?;
     }
     Ok(())
 }

@@ -39,7 +39,9 @@ impl Image {
     /// where no symbol covers it.
     pub(crate) fn write_symbol(&self, address: u64, out: &mut dyn Write) {
         let placed = self.placed();
-        let found = placed.as_ref().and_then(|placed| symbolize(placed, address));
+        let found = placed
+            .as_ref()
+            .and_then(|placed| symbolize(placed, address));
         let _ = match found {
             Some(at) => match core::str::from_utf8(at.name) {
                 Ok(name) => write!(out, "{name}+{:#x}/{:#x}", at.offset, at.size),

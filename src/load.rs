@@ -55,7 +55,10 @@ pub(crate) fn load(path: &[u8], line: &[u8]) -> Result<Arc<Domain>> {
 
     let mut placements: KVVec<Option<Placement>> = KVVec::new();
     placements.resize(elf.section_count(), None, GFP_KERNEL)?;
-    let limits = Limits { image: IMAGE_SPACE as usize, strings: STRINGS };
+    let limits = Limits {
+        image: IMAGE_SPACE as usize,
+        strings: STRINGS,
+    };
     let layout = plan(&elf, &limits, &mut placements).map_err(bad)?;
     let placed = Placed::new(elf, &placements, &layout, IMAGE_BASE).map_err(bad)?;
     let info = module::info(&placed).map_err(bad)?;
@@ -117,18 +120,24 @@ fn resolve(elf: &Elf<'_>, placements: &[Option<Placement>], shown: &str) -> Resu
         jiffies: None,
         missing: KVec::new(),
     };
-    resolved.addresses.resize(elf.symbol_count() as usize, None, GFP_KERNEL)?;
+    resolved
+        .addresses
+        .resize(elf.symbol_count() as usize, None, GFP_KERNEL)?;
     for import in imports(elf, &uses) {
         let Some(index) = table::find(import.name) else {
             if !import.weak {
-                resolved.missing.push(KVec::from_iter_copy(import.name)?, GFP_KERNEL)?;
+                resolved
+                    .missing
+                    .push(KVec::from_iter_copy(import.name)?, GFP_KERNEL)?;
                 let number = table::COUNT + resolved.missing.len() - 1;
                 let address = stub_address(number as u64);
                 resolved.addresses[import.symbol as usize] = Some(address);
             }
             continue;
         };
-        let Some(entry) = table::get(index) else { continue };
+        let Some(entry) = table::get(index) else {
+            continue;
+        };
         let address = address_of(entry, index, &mut resolved)?;
         resolved.addresses[import.symbol as usize] = Some(address);
         resolved.used.push(index, GFP_KERNEL)?;
@@ -155,14 +164,20 @@ fn name_missing(shown: &str, missing: &[KVec<u8>], refused: bool) -> Result {
             missing.len()
         );
     } else {
-        pr_warn!("{shown}: {} unknown imports; a call ends the domain:\n", missing.len());
+        pr_warn!(
+            "{shown}: {} unknown imports; a call ends the domain:\n",
+            missing.len()
+        );
     }
     let mut names: KVec<u8> = KVec::new();
     for (n, name) in missing.iter().enumerate() {
         names.push(b' ', GFP_KERNEL)?;
         names.extend_from_slice(name, GFP_KERNEL)?;
         if names.len() > LINE || n + 1 == missing.len() {
-            pr_warn!("  unknown:{}\n", core::str::from_utf8(&names).unwrap_or("?"));
+            pr_warn!(
+                "  unknown:{}\n",
+                core::str::from_utf8(&names).unwrap_or("?")
+            );
             names.clear();
         }
     }
@@ -175,7 +190,10 @@ fn address_of(import: &Import, index: usize, resolved: &mut Resolved) -> Result<
         Class::Local => match ring3::find(import.name.as_bytes()) {
             Some(offset) => Ok(LIBRARY_BASE + offset),
             None => {
-                pr_err!("{}: declared local, but not in the ring-3 library\n", import.name);
+                pr_err!(
+                    "{}: declared local, but not in the ring-3 library\n",
+                    import.name
+                );
                 Err(ENOENT)
             }
         },
@@ -206,7 +224,12 @@ fn page_up(len: u64) -> u64 {
 /// Maps library, stubs, data and image.
 fn map(memory: &Memory, layout: &Layout, image: &[u8], resolved: &Resolved) -> Result {
     let library = ring3::text();
-    memory.region(LIBRARY_BASE, page_up(library.len() as u64), Perm::ReadExecute, library)?;
+    memory.region(
+        LIBRARY_BASE,
+        page_up(library.len() as u64),
+        Perm::ReadExecute,
+        library,
+    )?;
     let slots = (table::COUNT + resolved.missing.len()) as u64 * STUB_SIZE;
     let mut stubs: KVVec<u8> = KVVec::new();
     stubs.resize(page_up(slots) as usize, 0, GFP_KERNEL)?;
@@ -220,7 +243,10 @@ fn map(memory: &Memory, layout: &Layout, image: &[u8], resolved: &Resolved) -> R
     memory.region(last, PAGE, Perm::ReadExecute, &stubs[..PAGE as usize])?;
     for (n, page) in resolved.data.chunks(PAGE as usize).enumerate() {
         let start = n as u64 * PAGE;
-        let jiffies = resolved.jiffies.filter(|at| *at / PAGE == n as u64).map(|at| at % PAGE);
+        let jiffies = resolved
+            .jiffies
+            .filter(|at| *at / PAGE == n as u64)
+            .map(|at| at % PAGE);
         memory.data_page(DATA_BASE + start, page, jiffies)?;
     }
     let groups = [

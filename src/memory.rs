@@ -6,7 +6,9 @@
 use crate::heap::{BadFree, Heap};
 use crate::pages::{Kind, Perm, View};
 use crate::side_stubs::contract::*;
-use crate::sys::access::{self, bytes_of, bytes_of_mut, zeroed, Fault, Pages, Plain, SharedWord, PAGE};
+use crate::sys::access::{
+    self, bytes_of, bytes_of_mut, zeroed, Fault, Pages, Plain, SharedWord, PAGE,
+};
 use crate::sys::{cpu, lock::BhLock};
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
@@ -56,7 +58,10 @@ impl Memory {
             cpus: KVec::new(),
             jiffies: BhLock::new(None),
             heap: BhLock::new(Heap::new()),
-            stacks: BhLock::new(Stacks { free: KVec::new(), made: KVec::new() }),
+            stacks: BhLock::new(Stacks {
+                free: KVec::new(),
+                made: KVec::new(),
+            }),
             windows: BhLock::new(KVec::new()),
             foreign: BhLock::new(KVec::new()),
             regions: BhLock::new(KVec::new()),
@@ -85,7 +90,8 @@ impl Memory {
         SharedWord::new(&pages, VCPU_CPU_NUMBER)?.set(n);
         SharedWord::new(&pages, VCPU_THIS_CPU_OFF)?.set(gs);
         SharedWord::new(&pages, VCPU_STACK_GUARD)?.set(stack_guard);
-        self.view.map(VCPU_BASE + gs, pages.phys(), Perm::ReadWrite, Kind::Ram)?;
+        self.view
+            .map(VCPU_BASE + gs, pages.phys(), Perm::ReadWrite, Kind::Ram)?;
         self.keep(pages)?;
         Ok(cpu)
     }
@@ -114,7 +120,8 @@ impl Memory {
             let start = core::cmp::min(offset as usize, contents.len());
             let end = core::cmp::min(start + PAGE as usize, contents.len());
             access::write_pages(&pages, 0, &contents[start..end])?;
-            self.view.map(base + offset, pages.phys(), perm, Kind::Ram)?;
+            self.view
+                .map(base + offset, pages.phys(), perm, Kind::Ram)?;
             self.keep(pages)?;
         }
         Ok(())
@@ -133,7 +140,8 @@ impl Memory {
         if let Some(offset) = jiffies {
             self.set_jiffies_word(&pages, offset)?;
         }
-        self.view.map(base, pages.phys(), Perm::ReadWrite, Kind::Ram)?;
+        self.view
+            .map(base, pages.phys(), Perm::ReadWrite, Kind::Ram)?;
         self.keep(pages)
     }
 
@@ -171,7 +179,11 @@ impl Memory {
 
     /// Reads the string at `address` into `buffer` and returns it without its NUL; a longer string
     /// is cut at the buffer's end.
-    pub(crate) fn read_str<'b>(&self, address: u64, buffer: &'b mut [u8]) -> Result<&'b [u8], Fault> {
+    pub(crate) fn read_str<'b>(
+        &self,
+        address: u64,
+        buffer: &'b mut [u8],
+    ) -> Result<&'b [u8], Fault> {
         let mut len = 0;
         while len < buffer.len() {
             let at = address.checked_add(len as u64).ok_or(Fault(address))?;
@@ -254,10 +266,16 @@ impl Memory {
             let page = address_to_page(address + n * PAGE);
             if self.view.translate(page).is_none() {
                 let backing = Pages::new(0)?;
-                self.view.map(page / PAGE * PAGE, backing.phys(), Perm::ReadWrite, Kind::Ram)?;
+                self.view.map(
+                    page / PAGE * PAGE,
+                    backing.phys(),
+                    Perm::ReadWrite,
+                    Kind::Ram,
+                )?;
                 self.keep(backing)?;
             }
-            self.fill(page, 0, STRUCT_PAGE_SIZE as usize).map_err(|_| EFAULT)?;
+            self.fill(page, 0, STRUCT_PAGE_SIZE as usize)
+                .map_err(|_| EFAULT)?;
             // `_refcount` of include/linux/mm_types.h.
             self.write(page + PAGE_REFCOUNT, 1u32).map_err(|_| EFAULT)?;
         }
@@ -304,7 +322,8 @@ impl Memory {
         let top = stack_top(n as u16);
         for offset in (0..STACK_SIZE).step_by(PAGE as usize) {
             let va = top - STACK_SIZE + offset;
-            self.view.map(va, pages.phys() + offset, Perm::ReadWrite, Kind::Ram)?;
+            self.view
+                .map(va, pages.phys() + offset, Perm::ReadWrite, Kind::Ram)?;
         }
         stacks.made.push(pages, GFP_ATOMIC)?;
         stacks.free.reserve(STACK_COUNT, GFP_ATOMIC)?;
@@ -331,7 +350,9 @@ impl Memory {
         for window in windows.iter() {
             next = core::cmp::max(next, window.base + window.len + PAGE);
         }
-        let old = windows.iter().position(|w| !w.live && w.phys == phys && w.len == len);
+        let old = windows
+            .iter()
+            .position(|w| !w.live && w.phys == phys && w.len == len);
         let base = match old {
             Some(n) => windows[n].base,
             None => next,
@@ -341,12 +362,21 @@ impl Memory {
         }
         for offset in (0..len).step_by(PAGE as usize) {
             if !hidden(phys + offset) {
-                self.view.map(base + offset, phys + offset, Perm::ReadWrite, Kind::Mmio)?;
+                self.view
+                    .map(base + offset, phys + offset, Perm::ReadWrite, Kind::Mmio)?;
             }
         }
         match old {
             Some(n) => windows[n].live = true,
-            None => windows.push(Window { base, phys, len, live: true }, GFP_ATOMIC)?,
+            None => windows.push(
+                Window {
+                    base,
+                    phys,
+                    len,
+                    live: true,
+                },
+                GFP_ATOMIC,
+            )?,
         }
         Ok(base)
     }
@@ -382,7 +412,9 @@ impl Memory {
             self.view.unmap(base + offset);
             if let Ok(phys) = ghost {
                 // A page that fails to map is a fault of the driver's when it touches it.
-                let _ = self.view.map(base + offset, phys, Perm::ReadWrite, Kind::Ram);
+                let _ = self
+                    .view
+                    .map(base + offset, phys, Perm::ReadWrite, Kind::Ram);
             }
         }
     }
@@ -401,7 +433,8 @@ impl Memory {
         };
         for offset in (0..len).step_by(PAGE as usize) {
             if let Err(error) =
-                self.view.map(base + offset, phys(offset), Perm::ReadWrite, Kind::Ram)
+                self.view
+                    .map(base + offset, phys(offset), Perm::ReadWrite, Kind::Ram)
             {
                 self.unmap_foreign(base, len);
                 return Err(error);
@@ -434,7 +467,9 @@ impl Memory {
     pub(crate) fn set_xmit_more(&self, n: usize, more: bool) {
         // `softnet_data` is at a fixed place; the byte is at 0x7a in it, inside this word.
         if let Some(cpu) = self.cpu(n) {
-            cpu.area.at(XMIT_MORE_WORD).set(u64::from(more) << XMIT_MORE_SHIFT);
+            cpu.area
+                .at(XMIT_MORE_WORD)
+                .set(u64::from(more) << XMIT_MORE_SHIFT);
         }
     }
 }

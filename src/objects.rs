@@ -16,7 +16,9 @@ pub(crate) struct Table<T> {
 
 impl<T: Send + Sync> Table<T> {
     pub(crate) fn new() -> Self {
-        Table { entries: BhLock::new(RBTree::new()) }
+        Table {
+            entries: BhLock::new(RBTree::new()),
+        }
     }
 
     /// Enters `object` under `handle`. Errors: EEXIST if the handle is taken, ENOMEM.

@@ -45,18 +45,37 @@ impl Death {
     /// SIDE's own means ran out.
     pub(crate) fn exhausted(upcall: &'static str, what: &'static str) -> Self {
         let rule = what;
-        Death { rule, upcall, import: None, value: 0, frame: None, stack: (0, 0), fault: None }
+        Death {
+            rule,
+            upcall,
+            import: None,
+            value: 0,
+            frame: None,
+            stack: (0, 0),
+            fault: None,
+        }
     }
 
     /// A breach in what an upcall answered.
     pub(crate) fn breach(upcall: &'static str, violation: Violation) -> Self {
         let Violation { rule, value } = violation;
-        Death { rule, upcall, import: None, value, frame: None, stack: (0, 0), fault: None }
+        Death {
+            rule,
+            upcall,
+            import: None,
+            value,
+            frame: None,
+            stack: (0, 0),
+            fault: None,
+        }
     }
 
     /// The time budget, in ns, is used up.
     pub(crate) fn budget(upcall: &Upcall<'_>, budget: u64) -> Self {
-        Death { value: budget, ..Self::at(upcall, "budget-exceeded") }
+        Death {
+            value: budget,
+            ..Self::at(upcall, "budget-exceeded")
+        }
     }
 
     /// The upcall lasts longer than this many ns, sleeping included.
@@ -105,8 +124,16 @@ pub(crate) fn print(domain: &Domain) {
     domain.with_cause(|death| {
         let Some(death) = death else { return };
         let name = domain.name();
-        pr_err!("{name}: domain ended: {} (value {:#x})\n", death.rule, death.value);
-        pr_err!("{name}: in upcall {}, import {}\n", death.upcall, death.import.unwrap_or("-"));
+        pr_err!(
+            "{name}: domain ended: {} (value {:#x})\n",
+            death.rule,
+            death.value
+        );
+        pr_err!(
+            "{name}: in upcall {}, import {}\n",
+            death.upcall,
+            death.import.unwrap_or("-")
+        );
         if let Some((vector, error, cr2)) = death.fault {
             pr_err!("{name}: vector {vector}, error code {error:#x}, CR2 {cr2:#x}\n");
         }
@@ -135,12 +162,42 @@ fn print_registers(domain: &Domain, frame: &Frame) {
     let name = domain.name();
     print_symbol(domain, "RIP ", frame.rip);
     let f = frame;
-    pr_err!("{name}: CS {:#x} RSP {:#018x} RFLAGS {:#010x}\n", f.cs, f.rsp, f.rflags);
-    pr_err!("{name}: RAX {:#018x} RBX {:#018x} RCX {:#018x}\n", f.rax, f.rbx, f.rcx);
-    pr_err!("{name}: RDX {:#018x} RSI {:#018x} RDI {:#018x}\n", f.rdx, f.rsi, f.rdi);
-    pr_err!("{name}: RBP {:#018x} R08 {:#018x} R09 {:#018x}\n", f.rbp, f.r8, f.r9);
-    pr_err!("{name}: R10 {:#018x} R11 {:#018x} R12 {:#018x}\n", f.r10, f.r11, f.r12);
-    pr_err!("{name}: R13 {:#018x} R14 {:#018x} R15 {:#018x}\n", f.r13, f.r14, f.r15);
+    pr_err!(
+        "{name}: CS {:#x} RSP {:#018x} RFLAGS {:#010x}\n",
+        f.cs,
+        f.rsp,
+        f.rflags
+    );
+    pr_err!(
+        "{name}: RAX {:#018x} RBX {:#018x} RCX {:#018x}\n",
+        f.rax,
+        f.rbx,
+        f.rcx
+    );
+    pr_err!(
+        "{name}: RDX {:#018x} RSI {:#018x} RDI {:#018x}\n",
+        f.rdx,
+        f.rsi,
+        f.rdi
+    );
+    pr_err!(
+        "{name}: RBP {:#018x} R08 {:#018x} R09 {:#018x}\n",
+        f.rbp,
+        f.r8,
+        f.r9
+    );
+    pr_err!(
+        "{name}: R10 {:#018x} R11 {:#018x} R12 {:#018x}\n",
+        f.r10,
+        f.r11,
+        f.r12
+    );
+    pr_err!(
+        "{name}: R13 {:#018x} R14 {:#018x} R15 {:#018x}\n",
+        f.r13,
+        f.r14,
+        f.r15
+    );
 }
 
 /// The call chain: words on the stack that are addresses of the driver's text. As with the kernel's
@@ -155,7 +212,9 @@ fn print_callers(domain: &Domain, frame: &Frame, stack: (u64, u64)) {
         if at >= stack.1 || printed == CALLERS {
             break;
         }
-        let Ok(word) = domain.memory.read::<u64>(at) else { break };
+        let Ok(word) = domain.memory.read::<u64>(at) else {
+            break;
+        };
         if domain.image.contains_text(word) {
             print_symbol(domain, "  ? ", word);
             printed += 1;

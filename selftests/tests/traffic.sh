@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The packaged e1000e under SIDE carries traffic as any interface does.
+# timeout: 400
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

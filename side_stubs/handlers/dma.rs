@@ -106,7 +106,10 @@ impl State {
             let device = self.devices.lock().pop();
             let Some(device) = device else { break };
             if device.is_present() {
-                let entry = Quarantined { device, domain: domain.clone() };
+                let entry = Quarantined {
+                    device,
+                    domain: domain.clone(),
+                };
                 // Made beforehand, so that nothing is dropped under the lock.
                 if QUARANTINE.lock().push(entry, GFP_ATOMIC).is_err() {
                     pr_warn!("{}: no memory for the quarantine\n", domain.name());
@@ -119,7 +122,11 @@ impl State {
 
 /// Gives coherent memory back once no device is left that may write to it.
 fn release_unless_quarantined(domain: &Arc<Domain>) {
-    if !QUARANTINE.lock().iter().any(|entry| Arc::ptr_eq(&entry.domain, domain)) {
+    if !QUARANTINE
+        .lock()
+        .iter()
+        .any(|entry| Arc::ptr_eq(&entry.domain, domain))
+    {
         free_if(domain, |_| true);
     }
 }
@@ -174,7 +181,10 @@ fn release_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
 fn unmap_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
     loop {
         let mut mappings = domain.dma.mappings.lock();
-        let found = mappings.iter().find(|(_, m)| which(&m.device)).map(|(key, _)| *key);
+        let found = mappings
+            .iter()
+            .find(|(_, m)| which(&m.device))
+            .map(|(key, _)| *key);
         let Some(key) = found else { break };
         let mapping = mappings.remove(&key);
         drop(mappings);
@@ -189,7 +199,10 @@ fn unmap_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
 fn free_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
     loop {
         let mut blocks = domain.dma.blocks.lock();
-        let found = blocks.iter().find(|(_, b)| which(&b.device)).map(|(key, _)| *key);
+        let found = blocks
+            .iter()
+            .find(|(_, b)| which(&b.device))
+            .map(|(key, _)| *key);
         let Some(key) = found else { break };
         let block = blocks.remove(&key);
         drop(blocks);
@@ -202,7 +215,10 @@ fn free_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
 /// The device whose `struct device` is argument `n`.
 fn device(call: &Call<'_>, n: usize) -> Result<Arc<PciDevice>, Violation> {
     let handle = call.arg(n);
-    call.domain.pci.by_device(handle).ok_or(Violation::new("not-a-device", handle))
+    call.domain
+        .pci
+        .by_device(handle)
+        .ok_or(Violation::new("not-a-device", handle))
 }
 
 fn direction(value: u32) -> Result<Direction, Violation> {
@@ -281,8 +297,16 @@ fn enter(
         mapping.count += 1;
         return Ok(true);
     }
-    let mapping = Mapping { device: device.clone(), len, direction, attributes, count: 1 };
-    Ok(mappings.try_create_and_insert(key, mapping, GFP_ATOMIC).is_ok())
+    let mapping = Mapping {
+        device: device.clone(),
+        len,
+        direction,
+        attributes,
+        count: 1,
+    };
+    Ok(mappings
+        .try_create_and_insert(key, mapping, GFP_ATOMIC)
+        .is_ok())
 }
 
 /// `dma_unmap_page_attrs(dev, addr, size, dir, attrs)`
@@ -312,10 +336,7 @@ pub(crate) fn unmap_page(call: &mut Call<'_>) -> Outcome {
 }
 
 /// Hands part of a mapping to one side; the part must lie in one mapping.
-fn sync(
-    call: &mut Call<'_>,
-    give: fn(&PciRef, u64, u64, Direction),
-) -> Outcome {
+fn sync(call: &mut Call<'_>, give: fn(&PciRef, u64, u64, Direction)) -> Outcome {
     let device = device(call, 0)?;
     let (bus, len) = (call.arg(1), call.arg(2));
     let direction = direction(call.uint(3))?;
@@ -371,9 +392,7 @@ pub(crate) fn alloc(call: &mut Call<'_>) -> Outcome {
     let reused = {
         let mut blocks = call.domain.dma.blocks.lock();
         let found = blocks.iter_mut().find(|(_, block)| {
-            block.asked == 0
-                && block.memory.len() == whole
-                && Arc::ptr_eq(&block.device, &device)
+            block.asked == 0 && block.memory.len() == whole && Arc::ptr_eq(&block.device, &device)
         });
         found.map(|(address, block)| {
             block.asked = len;
@@ -389,11 +408,19 @@ pub(crate) fn alloc(call: &mut Call<'_>) -> Outcome {
         return Ok(0);
     };
     let bus = memory.dma();
-    let Ok(address) = call.domain.memory.map_foreign(whole, |offset| memory.phys(offset)) else {
+    let Ok(address) = call
+        .domain
+        .memory
+        .map_foreign(whole, |offset| memory.phys(offset))
+    else {
         return Ok(0);
     };
     let entered = {
-        let block = Block { device, memory, asked: len };
+        let block = Block {
+            device,
+            memory,
+            asked: len,
+        };
         // Made before the lock is taken, so that on failure the memory is not freed under it.
         match kernel::rbtree::RBTreeNode::new(address, block, GFP_ATOMIC) {
             Ok(node) => {
@@ -429,7 +456,10 @@ pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
         return Ok(0);
     }
     let mut blocks = call.domain.dma.blocks.lock();
-    let Some(block) = blocks.get_mut(&address).filter(|b| Arc::ptr_eq(&b.device, &device)) else {
+    let Some(block) = blocks
+        .get_mut(&address)
+        .filter(|b| Arc::ptr_eq(&b.device, &device))
+    else {
         return Err(Violation::new("dma-free-unknown", address));
     };
     if block.asked == 0 {

@@ -89,7 +89,9 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new() -> Self {
-        State { list: BhLock::new(KVec::new()) }
+        State {
+            list: BhLock::new(KVec::new()),
+        }
     }
 
     /// Frees every interrupt.
@@ -237,7 +239,13 @@ pub(crate) fn thread(irq: &Irq) {
     let args = [u64::from(irq.number), irq.dev_id];
     let answer = match irq.gone.load(Ordering::SeqCst) {
         true => Err(run::Ended),
-        false => run::upcall(&irq.domain, "irq-thread", irq.thread_fn, &args, Context::Process),
+        false => run::upcall(
+            &irq.domain,
+            "irq-thread",
+            irq.thread_fn,
+            &args,
+            Context::Process,
+        ),
     };
     irq.thread.store(0, Ordering::SeqCst);
     if irq.handler == 0 {
@@ -260,7 +268,10 @@ fn numbered(call: &Call<'_>) -> Result<Arc<Irq>, Violation> {
 /// Whether the number in argument 0 is one of the domain's devices'. Process context.
 fn is_own(call: &Call<'_>) -> bool {
     let number = call.uint(0);
-    call.domain.pci.first(|device| device.with_source(number, |_| ()).is_some()).is_some()
+    call.domain
+        .pci
+        .first(|device| device.with_source(number, |_| ()).is_some())
+        .is_some()
 }
 
 /// A name that the kernel can make a folder of in /proc/irq, with its NUL.
@@ -293,7 +304,12 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
     let Ok(kept) = file_name(name) else {
         return Ok(errno(ENOMEM));
     };
-    if call.domain.irq.find(|irq| irq.number == number && irq.dev_id == dev_id).is_some() {
+    if call
+        .domain
+        .irq
+        .find(|irq| irq.number == number && irq.dev_id == dev_id)
+        .is_some()
+    {
         return Ok(errno(EBUSY));
     }
     let mut irq = Irq {
@@ -394,7 +410,9 @@ pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
 /// `enable_irq(irq)`
 pub(crate) fn enable(call: &mut Call<'_>) -> Outcome {
     let irq = numbered(call)?;
-    let before = irq.disabled.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+    let before = irq
+        .disabled
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
     match before {
         Ok(before) => {
             irq::enable(irq.number);
@@ -403,7 +421,10 @@ pub(crate) fn enable(call: &mut Call<'_>) -> Outcome {
             }
             Ok(0)
         }
-        Err(_) => Err(Violation::new("irq-enable-unbalanced", u64::from(irq.number))),
+        Err(_) => Err(Violation::new(
+            "irq-enable-unbalanced",
+            u64::from(irq.number),
+        )),
     }
 }
 
@@ -450,7 +471,10 @@ pub(crate) fn synchronize(call: &mut Call<'_>) -> Outcome {
         Err(violation) => return Err(violation),
     };
     if irq.thread.load(Ordering::SeqCst) == irq::process() {
-        return Err(Violation::new("irq-waits-for-itself", u64::from(irq.number)));
+        return Err(Violation::new(
+            "irq-waits-for-itself",
+            u64::from(irq.number),
+        ));
     }
     irq::synchronize(irq.number);
     let target = irq.raised.load(Ordering::SeqCst);

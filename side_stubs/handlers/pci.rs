@@ -104,7 +104,11 @@ impl State {
             let device = self.taken.lock().pop();
             let Some(device) = device else { return };
             if device.is_present() && device.offer() < 0 {
-                pr_warn!("{}: {}: no driver took it back\n", domain.name(), device.name());
+                pr_warn!(
+                    "{}: {}: no driver took it back\n",
+                    domain.name(),
+                    device.name()
+                );
             }
         }
     }

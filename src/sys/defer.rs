@@ -42,7 +42,10 @@ pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) {
 unsafe extern "C" fn run(domain: *mut core::ffi::c_void, function: usize) {
     // SAFETY: the two words are those that `later` gave.
     let (domain, function) = unsafe {
-        (Arc::from_raw(domain.cast::<Domain>()), core::mem::transmute::<usize, fn(Arc<Domain>)>(function))
+        (
+            Arc::from_raw(domain.cast::<Domain>()),
+            core::mem::transmute::<usize, fn(Arc<Domain>)>(function),
+        )
     };
     function(domain);
 }

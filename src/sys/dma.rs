@@ -28,9 +28,9 @@ impl Direction {
 }
 
 /// The attributes that a driver may pass on.
-const ATTRIBUTES: u64 =
-    (bindings::DMA_ATTR_WEAK_ORDERING | bindings::DMA_ATTR_SKIP_CPU_SYNC | bindings::DMA_ATTR_NO_WARN)
-        as u64;
+const ATTRIBUTES: u64 = (bindings::DMA_ATTR_WEAK_ORDERING
+    | bindings::DMA_ATTR_SKIP_CPU_SYNC
+    | bindings::DMA_ATTR_NO_WARN) as u64;
 
 /// What mapping answers when it fails: `DMA_MAPPING_ERROR`.
 pub(crate) const MAPPING_ERROR: u64 = u64::MAX;
@@ -138,13 +138,17 @@ impl Coherent {
         let len = len.div_ceil(PAGE) * PAGE;
         let mut dma = 0;
         // SAFETY: the device is alive; `dma` is a local.
-        let cpu = unsafe {
-            bindings::side_dma_alloc(device.device(), len as usize, &mut dma, may_sleep)
-        };
+        let cpu =
+            unsafe { bindings::side_dma_alloc(device.device(), len as usize, &mut dma, may_sleep) };
         if cpu.is_null() {
             return Err(ENOMEM);
         }
-        Ok(Coherent { device: device.clone(), cpu, dma, len })
+        Ok(Coherent {
+            device: device.clone(),
+            cpu,
+            dma,
+            len,
+        })
     }
 
     /// The address by which the device knows the first byte.

@@ -34,8 +34,11 @@ struct Entry {
     data: u32,
 }
 
-static mut EXTABLE: [Entry; SLOTS + OTHERS] =
-    [Entry { insn: 0, fixup: 0, data: 0 }; SLOTS + OTHERS];
+static mut EXTABLE: [Entry; SLOTS + OTHERS] = [Entry {
+    insn: 0,
+    fixup: 0,
+    data: 0,
+}; SLOTS + OTHERS];
 
 /// Slots handed out.
 static USED: BhLock<usize> = BhLock::new(0);
@@ -130,7 +133,12 @@ pub(crate) fn slot(function: usize) -> usize {
         return function;
     }
     // SAFETY: within the table; nobody knows the slot yet.
-    unsafe { (&raw mut side_entry_table).cast::<usize>().add(n).write(function) };
+    unsafe {
+        (&raw mut side_entry_table)
+            .cast::<usize>()
+            .add(n)
+            .write(function)
+    };
     *used += 1;
     (&raw const side_entry_slots) as usize + n * SIZE
 }

@@ -20,7 +20,10 @@ pub(crate) fn online_mask(room: &mut [u8]) {
     for (n, byte) in room[..len].iter_mut().enumerate() {
         // SAFETY: within the mask; a volatile byte read of a variable that may change.
         *byte = unsafe {
-            (&raw const bindings::__cpu_online_mask).cast::<u8>().add(n).read_volatile()
+            (&raw const bindings::__cpu_online_mask)
+                .cast::<u8>()
+                .add(n)
+                .read_volatile()
         };
     }
 }

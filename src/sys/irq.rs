@@ -35,8 +35,11 @@ pub(crate) fn request(irq: &Arc<Irq>, flags: u32, thread: bool) -> Result {
     unsafe {
         bindings::tasklet_setup(irq.tasklet.0.get(), Some(entry!(side_proxy_irq_tasklet)));
     }
-    let thread_fn: bindings::irq_handler_t =
-        if thread { Some(entry!(side_proxy_irq_thread)) } else { None };
+    let thread_fn: bindings::irq_handler_t = if thread {
+        Some(entry!(side_proxy_irq_thread))
+    } else {
+        None
+    };
     // SAFETY: the name ends with a NUL and lies in `irq`, which the reference keeps alive until the
     // interrupt is freed.
     let code = unsafe {

@@ -218,7 +218,11 @@ impl PciRef {
         // SAFETY: the array lies in the live structure; the kernel changes it only while no driver
         // is bound.
         let resource = unsafe { (*addr_of!((*self.raw()).resource)).get(n)? };
-        Some(Resource { start: resource.start, end: resource.end, flags: resource.flags as u64 })
+        Some(Resource {
+            start: resource.start,
+            end: resource.end,
+            flags: resource.flags as u64,
+        })
     }
 
     /// Reads `size` (1, 2 or 4) bytes of the configuration. Any context. The error is the kernel's
@@ -299,7 +303,13 @@ impl PciRef {
     pub(crate) fn enable_msix(&self, entries: &mut [(u32, u16)], min: i32) -> Result<i32> {
         let mut raw = KVec::with_capacity(entries.len(), GFP_KERNEL)?;
         for (vector, entry) in entries.iter() {
-            raw.push(bindings::msix_entry { vector: *vector, entry: *entry }, GFP_KERNEL)?;
+            raw.push(
+                bindings::msix_entry {
+                    vector: *vector,
+                    entry: *entry,
+                },
+                GFP_KERNEL,
+            )?;
         }
         let max = raw.len() as i32;
         // SAFETY: the device is alive, and `raw` has `max` entries.
@@ -320,7 +330,8 @@ impl PciRef {
                     if let Some(r) = device.resource(n) {
                         let memory = r.flags & u64::from(bindings::IORESOURCE_MEM) != 0;
                         let bridge = n >= BRIDGE_RESOURCES;
-                        found |= memory && !bridge && r.end != 0 && r.start <= end && start <= r.end;
+                        found |=
+                            memory && !bridge && r.end != 0 && r.start <= end && start <= r.end;
                     }
                 }
             }
@@ -390,17 +401,43 @@ impl PciRef {
             } )* };
         }
         fields!(
-            devfn, vendor, device, subsystem_vendor, subsystem_device, class, revision, hdr_type,
-            aer_cap, devcap, pcie_cap, msi_cap, msix_cap, rom_base_reg, pin, pcie_flags_reg,
-            current_state, pm_cap, d3hot_delay, d3cold_delay, l1ss, cfg_size
+            devfn,
+            vendor,
+            device,
+            subsystem_vendor,
+            subsystem_device,
+            class,
+            revision,
+            hdr_type,
+            aer_cap,
+            devcap,
+            pcie_cap,
+            msi_cap,
+            msix_cap,
+            rom_base_reg,
+            pin,
+            pcie_flags_reg,
+            current_state,
+            pm_cap,
+            d3hot_delay,
+            d3cold_delay,
+            l1ss,
+            cfg_size
         );
         for n in 0..RESOURCES {
-            let base = offset_of!(bindings::pci_dev, resource) + n * size_of::<bindings::resource>();
+            let base =
+                offset_of!(bindings::pci_dev, resource) + n * size_of::<bindings::resource>();
             if let Some(r) = self.resource(n) {
                 let at = |offset: usize| (base + offset) as u64;
-                put(at(offset_of!(bindings::resource, start)), bytes_of(&r.start));
+                put(
+                    at(offset_of!(bindings::resource, start)),
+                    bytes_of(&r.start),
+                );
                 put(at(offset_of!(bindings::resource, end)), bytes_of(&r.end));
-                put(at(offset_of!(bindings::resource, flags)), bytes_of(&r.flags));
+                put(
+                    at(offset_of!(bindings::resource, flags)),
+                    bytes_of(&r.flags),
+                );
             }
         }
         self.changing_facts(put);
@@ -411,8 +448,14 @@ impl PciRef {
         let device = offset_of!(bindings::pci_dev, dev);
         let power = device + offset_of!(bindings::device, power);
         let raw = self.raw();
-        put(offset_of!(bindings::pci_dev, irq) as u64, bytes_of(&self.irq()));
-        put(offset_of!(bindings::pci_dev, error_state) as u64, bytes_of(&self.error_state()));
+        put(
+            offset_of!(bindings::pci_dev, irq) as u64,
+            bytes_of(&self.irq()),
+        );
+        put(
+            offset_of!(bindings::pci_dev, error_state) as u64,
+            bytes_of(&self.error_state()),
+        );
         // SAFETY: plain words of the live structure.
         let (mask, coherent, status) = unsafe {
             (
@@ -421,7 +464,10 @@ impl PciRef {
                 addr_of!((*raw).dev.power.runtime_status).read_volatile(),
             )
         };
-        put(offset_of!(bindings::pci_dev, dma_mask) as u64, bytes_of(&mask));
+        put(
+            offset_of!(bindings::pci_dev, dma_mask) as u64,
+            bytes_of(&mask),
+        );
         put(
             (device + offset_of!(bindings::device, coherent_dma_mask)) as u64,
             bytes_of(&coherent),
@@ -432,13 +478,19 @@ impl PciRef {
         );
         // SAFETY: bits of the live structure.
         let (can_wakeup, depth) = unsafe {
-            ((*raw).dev.power.can_wakeup(), (*raw).dev.power.disable_depth() as u8)
+            (
+                (*raw).dev.power.can_wakeup(),
+                (*raw).dev.power.disable_depth() as u8,
+            )
         };
         put(
             (power + offset_of!(bindings::dev_pm_info, _bitfield_1)) as u64,
             bytes_of(&u8::from(can_wakeup)),
         );
-        put((power + offset_of!(bindings::dev_pm_info, _bitfield_3)) as u64, bytes_of(&depth));
+        put(
+            (power + offset_of!(bindings::dev_pm_info, _bitfield_3)) as u64,
+            bytes_of(&depth),
+        );
         // Drivers only ask whether there is a wake-up source.
         // SAFETY: a word of the live structure.
         let wakeup = unsafe { !addr_of!((*raw).dev.power.wakeup).read_volatile().is_null() };
@@ -534,12 +586,15 @@ pub(crate) mod layout {
     pub(crate) const DEVICE_DMA_PARMS: u64 = offset_of!(bindings::device, dma_parms) as u64;
     /// `device.power.usage_count` and `device.power.driver_flags`.
     pub(crate) const USAGE_COUNT: u64 = (offset_of!(bindings::device, power)
-        + offset_of!(bindings::dev_pm_info, usage_count)) as u64;
+        + offset_of!(bindings::dev_pm_info, usage_count))
+        as u64;
     pub(crate) const DRIVER_FLAGS: u64 = (offset_of!(bindings::device, power)
-        + offset_of!(bindings::dev_pm_info, driver_flags)) as u64;
+        + offset_of!(bindings::dev_pm_info, driver_flags))
+        as u64;
     /// `device.power.runtime_status` and its value for an active device.
     pub(crate) const RUNTIME_STATUS: u64 = (offset_of!(bindings::device, power)
-        + offset_of!(bindings::dev_pm_info, runtime_status)) as u64;
+        + offset_of!(bindings::dev_pm_info, runtime_status))
+        as u64;
     pub(crate) const RPM_ACTIVE: i32 = bindings::rpm_status_RPM_ACTIVE;
     /// Members of `struct pci_driver`.
     pub(crate) const DRIVER_NAME: u64 = offset_of!(bindings::pci_driver, name) as u64;
@@ -548,8 +603,8 @@ pub(crate) mod layout {
     pub(crate) const DRIVER_REMOVE: u64 = offset_of!(bindings::pci_driver, remove) as u64;
     pub(crate) const DRIVER_SHUTDOWN: u64 = offset_of!(bindings::pci_driver, shutdown) as u64;
     pub(crate) const DRIVER_ERRORS: u64 = offset_of!(bindings::pci_driver, err_handler) as u64;
-    pub(crate) const DRIVER_PM: u64 = (offset_of!(bindings::pci_driver, driver)
-        + offset_of!(bindings::device_driver, pm)) as u64;
+    pub(crate) const DRIVER_PM: u64 =
+        (offset_of!(bindings::pci_driver, driver) + offset_of!(bindings::device_driver, pm)) as u64;
     /// Size of `struct pci_device_id`.
     pub(crate) const ID: u64 = size_of::<bindings::pci_device_id>() as u64;
     /// Flag of a resource in memory space.

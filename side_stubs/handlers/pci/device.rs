@@ -231,7 +231,9 @@ impl PciDevice {
         result?;
         if self.gone.load(Ordering::Relaxed) {
             // `pci_channel_io_perm_failure`.
-            domain.memory.write(self.shadow + layout::ERROR_STATE, 3u32)?;
+            domain
+                .memory
+                .write(self.shadow + layout::ERROR_STATE, 3u32)?;
         }
         Ok(())
     }
@@ -367,9 +369,15 @@ impl Named {
     /// What `handle` names in `domain`.
     pub(super) fn find(domain: &Domain, handle: u64) -> Option<Named> {
         if let Some(device) = domain.pci.get(handle) {
-            return Some(Named { raw: device.raw.clone(), role: Role::Own });
+            return Some(Named {
+                raw: device.raw.clone(),
+                role: Role::Own,
+            });
         }
         let device = domain.pci.bridges.get(handle)?;
-        Some(Named { raw: device.bridge.clone()?, role: Role::Bridge })
+        Some(Named {
+            raw: device.bridge.clone()?,
+            role: Role::Bridge,
+        })
     }
 }

@@ -52,10 +52,18 @@ impl Twin {
     fn function(&self, slot: Slot) -> u64 {
         match slot {
             Slot::Shutdown => self.shutdown,
-            Slot::Pm(n) => self.pm.as_ref().and_then(|pm| pm.get(n)).copied().unwrap_or(0),
-            Slot::Error(n) => {
-                self.errors.as_ref().and_then(|errors| errors.get(n)).copied().unwrap_or(0)
-            }
+            Slot::Pm(n) => self
+                .pm
+                .as_ref()
+                .and_then(|pm| pm.get(n))
+                .copied()
+                .unwrap_or(0),
+            Slot::Error(n) => self
+                .errors
+                .as_ref()
+                .and_then(|errors| errors.get(n))
+                .copied()
+                .unwrap_or(0),
         }
     }
 
@@ -101,7 +109,11 @@ fn read_ids(call: &Call<'_>, at: u64) -> Result<KVVec<Id>, Violation> {
     let mut ids = KVVec::new();
     for n in 0..IDS_MAX {
         let entry = at.wrapping_add(n * layout::ID);
-        let id = Id::new(call.read(entry)?, call.read(entry + 24)?, call.read(entry + 32)?);
+        let id = Id::new(
+            call.read(entry)?,
+            call.read(entry + 24)?,
+            call.read(entry + 32)?,
+        );
         ids.push(id, GFP_KERNEL).map_err(full)?;
         if id.is_last() {
             return Ok(ids);
@@ -113,12 +125,23 @@ fn read_ids(call: &Call<'_>, at: u64) -> Result<KVVec<Id>, Violation> {
 /// `__pci_register_driver(drv, owner, mod_name)`
 pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
     let at = call.arg(0);
-    if call.domain.pci.drivers.lock().iter().any(|(handle, _)| *handle == at) {
+    if call
+        .domain
+        .pci
+        .drivers
+        .lock()
+        .iter()
+        .any(|(handle, _)| *handle == at)
+    {
         return Ok(errno(EBUSY));
     }
     let mut buffer = [0; 48];
     let name = call.read_str(call.read(at + layout::DRIVER_NAME)?, &mut buffer)?;
-    if name.is_empty() || name.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'/') {
+    if name.is_empty()
+        || name
+            .iter()
+            .any(|byte| !byte.is_ascii_graphic() || *byte == b'/')
+    {
         return Err(Violation::new("driver-name", at));
     }
     let ids_at: u64 = call.read(at + layout::DRIVER_IDS)?;
@@ -221,12 +244,25 @@ fn free_devices(domain: &Arc<Domain>, ids: &KVVec<Id>) {
         };
         let (name, device_name) = (domain.name(), device.name());
         if !params::takeover() {
-            pr_info!("{}: {} belongs to driver {}: left alone\n", name, device_name, holder);
+            pr_info!(
+                "{}: {} belongs to driver {}: left alone\n",
+                name,
+                device_name,
+                holder
+            );
             return;
         }
-        pr_info!("{}: taking {} over from driver {}\n", name, device_name, holder);
-        let noted =
-            domain.pci.taken.lock().push(device.clone(), kernel::alloc::flags::GFP_ATOMIC);
+        pr_info!(
+            "{}: taking {} over from driver {}\n",
+            name,
+            device_name,
+            holder
+        );
+        let noted = domain
+            .pci
+            .taken
+            .lock()
+            .push(device.clone(), kernel::alloc::flags::GFP_ATOMIC);
         if noted.is_ok() {
             device.unbind();
         }
@@ -274,7 +310,11 @@ pub(crate) fn probe(twin: &Twin, raw: PciRef, index: Option<usize>, id: &Id) -> 
         return ENODEV.to_errno();
     }
     if !raw.has_iommu() {
-        pr_warn!("{}: {}: no IOMMU: DMA is not contained\n", domain.name(), raw.name());
+        pr_warn!(
+            "{}: {}: no IOMMU: DMA is not contained\n",
+            domain.name(),
+            raw.name()
+        );
     }
     if let Err(error) = domain.dma.note(&raw) {
         return error.to_errno();
@@ -325,7 +365,13 @@ pub(crate) fn remove(twin: &Twin, raw: &PciRef) {
 /// The machine is shut down.
 pub(crate) fn shutdown(twin: &Twin, raw: &PciRef) {
     if let Some(device) = twin.domain.pci.find(raw) {
-        upcall(&twin.domain, &device, "shutdown", twin.shutdown, &[device.shadow]);
+        upcall(
+            &twin.domain,
+            &device,
+            "shutdown",
+            twin.shutdown,
+            &[device.shadow],
+        );
         if twin.domain.is_dead() {
             device.silence();
         }

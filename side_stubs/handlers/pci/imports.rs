@@ -2,8 +2,8 @@
 
 //! PCI imports: configuration, regions and registers, message-signalled interrupts, power.
 
-use super::device::{drop_vectors, Named, PciDevice, Vectors, Window};
 use super::super::irq;
+use super::device::{drop_vectors, Named, PciDevice, Vectors, Window};
 use crate::call::{errno, int, Call, Outcome, Violation};
 use crate::side_stubs::config_space::{judge, Verdict};
 use crate::sys::access::PAGE;
@@ -25,13 +25,19 @@ const ALL_BARS: u32 = 0x3f;
 /// The device whose `pci_dev` is argument `n`.
 fn device(call: &Call<'_>, n: usize) -> Result<Arc<PciDevice>, Violation> {
     let handle = call.arg(n);
-    call.domain.pci.get(handle).ok_or(Violation::new("not-a-pci-device", handle))
+    call.domain
+        .pci
+        .get(handle)
+        .ok_or(Violation::new("not-a-pci-device", handle))
 }
 
 /// The device in whose `pci_dev` the `struct device` of argument `n` is embedded.
 fn by_device(call: &Call<'_>, n: usize) -> Result<Arc<PciDevice>, Violation> {
     let handle = call.arg(n);
-    call.domain.pci.by_device(handle).ok_or(Violation::new("not-a-device", handle))
+    call.domain
+        .pci
+        .by_device(handle)
+        .ok_or(Violation::new("not-a-device", handle))
 }
 
 /// As [`device`], or the bridge above one.
@@ -79,9 +85,10 @@ fn judged(target: &Named, offset: i32, size: usize, new: u32) -> Result<u32, Vio
     let express = u32::from(target.raw.express());
     match judge(target.role, express, offset as u32, size, old, new) {
         Verdict::Write(value) => Ok(value),
-        Verdict::Refused(bits) => {
-            Err(Violation::new("config-write", (offset as u64) << 32 | u64::from(bits)))
-        }
+        Verdict::Refused(bits) => Err(Violation::new(
+            "config-write",
+            (offset as u64) << 32 | u64::from(bits),
+        )),
     }
 }
 
@@ -295,7 +302,9 @@ pub(crate) fn disable_device(call: &mut Call<'_>) -> Outcome {
 fn request(call: &mut Call<'_>, bars: u32, exclusive: bool) -> Outcome {
     let device = device(call, 0)?;
     let mut held = device.hold()?;
-    let code = device.raw.request_regions(bars as i32, &device.region_name, exclusive);
+    let code = device
+        .raw
+        .request_regions(bars as i32, &device.region_name, exclusive);
     if code == 0 {
         held.regions |= bars;
     }
@@ -405,11 +414,14 @@ fn iomap_len(call: &mut Call<'_>, max: u64) -> Outcome {
 }
 
 fn unmap(call: &Call<'_>, address: u64) -> Outcome {
-    let Some(device) = call
-        .domain
-        .pci
-        .first(|device| device.held.lock().windows.iter().any(|w| w.address == address))
-    else {
+    let Some(device) = call.domain.pci.first(|device| {
+        device
+            .held
+            .lock()
+            .windows
+            .iter()
+            .any(|w| w.address == address)
+    }) else {
         return Err(Violation::new("unmap-unknown-registers", address));
     };
     let mut held = device.hold()?;
@@ -502,7 +514,11 @@ pub(crate) fn enable_msix_range(call: &mut Call<'_>) -> Outcome {
         }
         code
     };
-    for (n, (vector, _)) in entries.iter().take(core::cmp::max(code, 0) as usize).enumerate() {
+    for (n, (vector, _)) in entries
+        .iter()
+        .take(core::cmp::max(code, 0) as usize)
+        .enumerate()
+    {
         call.write(at + n as u64 * 8, *vector)?;
     }
     device.refresh(call.domain)?;
