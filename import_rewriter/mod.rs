@@ -36,4 +36,4 @@ pub mod patch;
 pub mod relocate;
 pub mod symbolize;
 
-pub use error::{BadImage, Name};
+pub use error::BadImage;

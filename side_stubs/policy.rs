@@ -46,7 +46,6 @@ pub(crate) enum Kind {
     Work,
     Mutex,
     PtpClock,
-    PmQos,
     Page,
 }
 

@@ -5,7 +5,6 @@
 use crate::domain::Domain;
 use crate::fault_handler::frame::Frame;
 use crate::run::{self, Context, Ended};
-use crate::side_stubs::policy::Import;
 use crate::sys::access::{Fault, Plain};
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -51,8 +50,6 @@ pub(crate) struct Call<'a> {
     pub(crate) domain: &'a Arc<Domain>,
     /// The registers of the call. The return value is set from the handler's answer.
     pub(crate) frame: &'a mut Frame,
-    /// What is called.
-    pub(crate) import: &'static Import,
     /// Whether the caller may sleep, from the upcall's declaration and the virtual CPU state.
     pub(crate) context: Context,
 }

@@ -373,7 +373,6 @@ impl Upcall<'_> {
                     let mut call = Call {
                         domain: self.domain,
                         frame: &mut self.frame,
-                        import,
                         context,
                     };
                     match check_arguments(&call, args) {
@@ -382,7 +381,10 @@ impl Upcall<'_> {
                     }
                 }
             }
-            Class::Denied(_) => Err(Violation::new("denied-import", 0)),
+            Class::Denied(reason) => {
+                pr_err!("{}: {} called: {reason}\n", self.domain.name(), import.name);
+                Err(Violation::new("denied-import", 0))
+            }
             Class::Native | Class::Local | Class::Data { .. } | Class::PerCpu { .. } => {
                 Err(Violation::new("not-a-gate", 0))
             }

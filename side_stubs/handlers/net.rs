@@ -176,16 +176,6 @@ impl State {
         Ok(())
     }
 
-    /// What each upcall is followed by: queues that the driver stopped or started in its own
-    /// memory are stopped or woken.
-    pub(crate) fn after_upcall(&self) {
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
-            device.sync_queues();
-        }
-    }
-
     /// Gives back the kernel's locks that upcalls which are over have left held. An upcall that is
     /// still on its way out may be inside the kernel under such a lock, so all must have left.
     fn drop_locks(&self, domain: &Arc<Domain>) {
@@ -365,16 +355,6 @@ impl NetDevice {
     /// The interface's name, as the kernel has it.
     pub(crate) fn name(&self) -> [u8; 16] {
         self.real.field(DEVICE_NAME)
-    }
-
-    /// Calls `f` with the interface's name.
-    pub(crate) fn with_name<R>(&self, f: impl FnOnce(&str) -> R) -> R {
-        let name = self.name();
-        let len = name
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(name.len());
-        f(core::str::from_utf8(&name[..len]).unwrap_or("?"))
     }
 
     /// Where the shadow of queue `n` is.

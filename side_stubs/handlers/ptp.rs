@@ -71,11 +71,6 @@ impl State {
 }
 
 impl PtpClock {
-    /// The handle that the driver knows the clock by.
-    pub(crate) fn handle(&self) -> u64 {
-        self.handle
-    }
-
     fn unregister(&self) {
         // Outside the lock: unregistering sleeps.
         let registered = self.registered.lock().take();

@@ -52,11 +52,6 @@ impl Pages {
     pub(crate) fn len(&self) -> u64 {
         PAGE << self.order
     }
-
-    /// The kernel's `struct page` of the first page, for interfaces that take one.
-    pub(crate) fn page(&self) -> *mut bindings::page {
-        self.page
-    }
 }
 
 impl Drop for Pages {

@@ -2,6 +2,14 @@
 
 //! The quarantine for the kernel's C interfaces: each file wraps one of them so that callers need
 //! no `unsafe`, and nothing above this folder names the bindings' functions.
+//!
+//! The proxies, functions named `side_proxy_*`, are called by the kernel alone. What each demands is
+//! what the kernel's interface promises its callbacks: pointers to live objects of the kernel's, of
+//! the type that the signature says.
+
+// The kernel is the only caller of the proxies; their common demand stands above. `entry!` infers
+// the pointer type that the place wants.
+#![allow(clippy::as_underscore, clippy::missing_safety_doc)]
 
 // Many integer types here are bindgen's, which differ between the C names of one type; and most
 // unsafe functions are callbacks of the kernel's, whose contract the head of their file states.
