@@ -16,5 +16,7 @@ pub mod import_rewriter;
 pub mod config_space;
 #[path = "../../../side_stubs/packet.rs"]
 pub mod packet;
+// The module uses what no test names.
+#[allow(dead_code)]
 #[path = "../../../src/pages/entry.rs"]
 pub mod page_entry;
