@@ -6,7 +6,7 @@
 //! kind. All addresses are the same in every domain; nothing in them is secret.
 
 // Also a part of the host crate, where `pub` reaches further.
-#![allow(unreachable_pub)]
+#![allow(dead_code, unreachable_pub)]
 
 /// The ring-3 library: text, read-only data and data, each on pages of its own.
 pub const LIBRARY_BASE: u64 = 0x1000_0000;

@@ -452,17 +452,6 @@ impl Memory {
         let _ = self.foreign.lock().push((base, len), GFP_ATOMIC);
     }
 
-    /// Takes all register windows away, before the device goes or moves its BARs.
-    pub(crate) fn unmap_all_registers(&self) {
-        let mut windows = self.windows.lock();
-        for window in windows.iter_mut().filter(|w| w.live) {
-            window.live = false;
-            for offset in (0..window.len).step_by(PAGE as usize) {
-                self.view.unmap(window.base + offset);
-            }
-        }
-    }
-
     /// Sets `xmit.more` of CPU `n`, which the driver's transmit function reads.
     pub(crate) fn set_xmit_more(&self, n: usize, more: bool) {
         // `softnet_data` is at a fixed place; the byte is at 0x7a in it, inside this word.

@@ -197,6 +197,16 @@ impl State {
         }
     }
 
+    /// What each upcall is followed by: queues that the driver stopped or started in its own
+    /// memory are stopped or woken.
+    pub(crate) fn after_upcall(&self) {
+        let mut at = None;
+        while let Some((handle, device)) = self.devices.after(at) {
+            at = Some(handle);
+            device.sync_queues();
+        }
+    }
+
     /// Gives everything back: after death, or after the driver's exit function. Process context.
     pub(crate) fn release(&self, domain: &Arc<Domain>) {
         self.drop_locks(domain);

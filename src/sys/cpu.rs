@@ -22,12 +22,6 @@ pub(crate) fn irqs_disabled() -> bool {
     unsafe { bindings::side_irqs_disabled() }
 }
 
-/// Whether the caller is in hard-interrupt or NMI context.
-pub(crate) fn in_hard_irq() -> bool {
-    // SAFETY: reads the preempt count.
-    unsafe { bindings::side_in_hardirq() }
-}
-
 /// Whether the caller is a task, and not an interrupt of any kind.
 pub(crate) fn in_task() -> bool {
     // SAFETY: reads the preempt count.

@@ -83,7 +83,12 @@ pub(crate) fn unmap(
 pub(crate) fn sync_for_cpu(device: &PciRef, address: u64, len: u64, direction: Direction) {
     // SAFETY: the range lies in a mapping of the ledger.
     unsafe {
-        bindings::__dma_sync_single_for_cpu(device.device(), address, len as usize, direction as u32)
+        bindings::__dma_sync_single_for_cpu(
+            device.device(),
+            address,
+            len as usize,
+            direction as u32,
+        )
     }
 }
 

@@ -10,7 +10,6 @@
 // The kernel is the only caller of the proxies; their common demand stands above. `entry!` infers
 // the pointer type that the place wants.
 #![allow(clippy::as_underscore, clippy::missing_safety_doc)]
-
 // Many integer types here are bindgen's, which differ between the C names of one type; and most
 // unsafe functions are callbacks of the kernel's, whose contract the head of their file states.
 #![allow(clippy::as_underscore, clippy::missing_safety_doc)]

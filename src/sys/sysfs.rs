@@ -99,8 +99,7 @@ impl Folder {
             None => unsafe { bindings::kernel_kobj },
         };
         // SAFETY: a NUL-terminated name, which is copied, and a live parent.
-        let kobject =
-            unsafe { bindings::side_folder_create(c_name.as_ptr().cast(), parent, key) };
+        let kobject = unsafe { bindings::side_folder_create(c_name.as_ptr().cast(), parent, key) };
         let kobject = kobject.cast::<Keyed>();
         if kobject.is_null() {
             return Err(ENOMEM);
