@@ -124,7 +124,7 @@ fn protection(facts: &Facts<'_>) -> Verdict {
         [0xe4..=0xe7 | 0xec..=0xef | 0x6c..=0x6f, ..] => Verdict::End("foreign-port"),
         // int n, int3, int1, into, far calls, jumps and returns.
         [0xcc | 0xcd | 0xce | 0xf1 | 0xca | 0xcb, ..] => Verdict::End("forbidden-entry"),
-        [0xff, modrm, ..] if matches!(modrm >> 3 & 7, 3 | 5) => Verdict::End("forbidden-entry"),
+        [0xff, modrm, ..] if matches!((modrm >> 3) & 7, 3 | 5) => Verdict::End("forbidden-entry"),
         [0xf4 | 0xcf, ..] => Verdict::End("privileged-instruction"),
         // 0F 00 and 0F 01: descriptor tables, invlpg, swapgs, xsetbv; control and debug registers;
         // clts, sysret, invd, wbinvd, MSRs, rdpmc, rdtsc; getsec, sysexit.

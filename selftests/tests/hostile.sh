@@ -47,6 +47,7 @@ attack() {
 	dmesg -C
 	echo "status $status, rule $rule"
 	# The rule may be a pattern.
+	# shellcheck disable=SC2053 # a pattern is meant
 	[[ $rule == $2 ]]
 }
 

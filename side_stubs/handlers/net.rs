@@ -51,6 +51,7 @@ struct Shown {
     features: u64,
     mtu: u32,
     address: [u8; 6],
+    name: [u8; 16],
 }
 
 /// One network device of a driver.
@@ -280,6 +281,7 @@ impl NetDevice {
             features: real.features(),
             mtu: real.mtu(),
             address: real.address(),
+            name: real.field(DEVICE_NAME),
         };
         let limits = crate::side_stubs::table::find(b"dql_completed")
             .is_some_and(|index| domain.imported[index].load(Ordering::Relaxed));
@@ -387,6 +389,7 @@ impl NetDevice {
             features: self.real.features(),
             mtu: self.real.mtu(),
             address: self.real.address(),
+            name: self.name(),
         };
         let mut shown = self.shown.lock();
         let memory = &self.domain.memory;
@@ -405,6 +408,10 @@ impl NetDevice {
         }
         if now.address != shown.address {
             let _ = memory.write(self.address, now.address);
+        }
+        // The driver names its interrupts after the interface, which may have been renamed.
+        if now.name != shown.name {
+            let _ = memory.write(self.handle + DEVICE_NAME, now.name);
         }
         *shown = now;
     }
