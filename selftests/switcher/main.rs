@@ -239,7 +239,7 @@ impl Session {
                 let now = begin.elapsed().as_nanos() as u64;
                 run.longest_ns = run.longest_ns.max(now - last);
                 last = now;
-                if run.max_ns != 0 && now > run.max_ns {
+                if run.max_ns != 0 && now > run.max_ns || kernel::current!().signal_pending() {
                     break exit;
                 }
                 continue;

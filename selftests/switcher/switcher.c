@@ -21,6 +21,7 @@
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/auxv.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -320,7 +321,7 @@ static void cost(void)
 {
 	int fd = open_device();
 	struct run few = PREPARE(gates), many = PREPARE(gates);
-	char detail[80];
+	char detail[120];
 
 	few.max_gates = 1000;
 	many.max_gates = 11000;
@@ -332,8 +333,8 @@ static void cost(void)
 	few.max_gates = 1000;
 	run_on(fd, &few);
 	run_on(fd, &many);
-	snprintf(detail, sizeof(detail), "%.1f ns a round trip (instructions under icount)",
-		 (many.ns - few.ns) / 10000.0);
+	snprintf(detail, sizeof(detail), "%.1f ns a round trip (instructions under icount), %llu interrupts",
+		 (many.ns - few.ns) / 10000.0, (long long)(many.interrupts - few.interrupts));
 	result(many.gates == 11000, "cost of a crossing", detail);
 	close(fd);
 }

@@ -89,7 +89,7 @@ impl View {
     /// Returns when no CPU uses what `unmap` took away before the call. Each entry into ring 3
     /// starts with an empty TLB for the view, so it is enough that every CPU has left it once.
     /// May wait for other CPUs: interrupts must be on.
-    #[allow(dead_code)] // the test module calls it
+    #[allow(dead_code)] // See `kick_all`.
     pub(crate) fn flush(&self) {
         context::kick_all();
     }
@@ -107,7 +107,7 @@ impl View {
     }
 
     /// Every present entry of one CPU's root, tables and leaves: address, level (1 is a page), entry.
-    #[allow(dead_code)] // the test module calls it
+    #[allow(dead_code)] // For the test module.
     pub(crate) fn walk(&self, cpu: usize, f: &mut dyn FnMut(u64, u32, u64)) {
         let Some(Some(root)) = self.roots.get(cpu) else {
             return;
@@ -168,14 +168,6 @@ impl KernelHalf {
             .make(self.levels, va, entry::kernel_table)?;
         leaf.swap(entry::index(va, 1), entry::kernel_leaf(phys, perm));
         Ok(())
-    }
-
-    /// Takes a kernel address away.
-    #[allow(dead_code)] // the test module calls it
-    pub(crate) fn unmap(&self, va: u64) {
-        if let Some(leaf) = self.root.table().find(self.levels, va) {
-            leaf.swap(entry::index(va, 1), 0);
-        }
     }
 
     pub(crate) fn get(&self, index: usize) -> u64 {

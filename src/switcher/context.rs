@@ -32,12 +32,7 @@ extern "C" {
     fn side_switch_cpu_possible(cpu: u32) -> bool;
     fn side_switch_cpu_ids() -> u32;
     fn slow_virt_to_phys(address: *mut ffi::c_void) -> u64;
-    #[allow(dead_code)] // the test module calls it
-    fn smp_call_function(
-        function: extern "C" fn(*mut ffi::c_void),
-        info: *mut ffi::c_void,
-        wait: ffi::c_int,
-    );
+    fn side_switch_kick_all();
 }
 
 /// Mirror of `struct side_switch_context`; see there for the fields.
@@ -243,12 +238,9 @@ pub(crate) fn kernel_half(cpu: usize) -> Option<&'static KernelHalf> {
     Some(&machine()?.cpu(cpu)?.half)
 }
 
-#[allow(dead_code)] // the test module calls it
-extern "C" fn nothing(_info: *mut ffi::c_void) {}
-
 /// Takes every other CPU out of ring 3 once. Interrupts are on.
-#[allow(dead_code)] // the test module calls it
+#[allow(dead_code)] // The test module uses it; domains kick CPUs by `sys::cpu`.
 pub(crate) fn kick_all() {
-    // SAFETY: the callback does nothing; that it runs is the point.
-    unsafe { smp_call_function(nothing, core::ptr::null_mut(), 1) };
+    // SAFETY: the function has no preconditions but the interrupt flag.
+    unsafe { side_switch_kick_all() };
 }

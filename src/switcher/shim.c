@@ -5,6 +5,7 @@
 #include <linux/gfp.h>
 #include <linux/hrtimer.h>
 #include <linux/percpu.h>
+#include <linux/smp.h>
 #include <asm/cpu_entry_area.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
@@ -87,6 +88,15 @@ void side_switch_load_fs(u16 selector)
 void side_switch_load_gs(u16 selector)
 {
 	native_load_gs_index(selector);
+}
+
+static void side_switch_kick(void *info)
+{
+}
+
+void side_switch_kick_all(void)
+{
+	smp_call_function(side_switch_kick, NULL, 1);
 }
 
 /* The clock of a stay in ring 3; see tick.rs. */

@@ -45,6 +45,7 @@ void side_switch_load_ds(u16 selector);
 void side_switch_load_es(u16 selector);
 void side_switch_load_fs(u16 selector);
 void side_switch_load_gs(u16 selector);
+void side_switch_kick_all(void);
 void side_switch_tick_setup(void);
 void side_switch_tick_arm(void);
 void side_switch_tick_cancel(void);
