@@ -48,6 +48,13 @@ pub fn c_str(bytes: &[u8], offset: usize) -> Option<&[u8]> {
     tail.get(..len)
 }
 
+/// Returns the NUL-terminated string at `offset`, without its NUL, if it is at most `max` long:
+/// a bound on the work that a table of strings without an end causes.
+pub fn short_c_str(bytes: &[u8], offset: usize, max: usize) -> Option<&[u8]> {
+    let tail = bytes.get(offset..)?;
+    c_str(tail.get(..max.checked_add(1)?).unwrap_or(tail), 0)
+}
+
 /// Rounds `value` up to a multiple of `align`, a power of two.
 pub fn align_up(value: usize, align: usize) -> Option<usize> {
     let mask = align.checked_sub(1)?;

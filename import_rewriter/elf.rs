@@ -7,13 +7,16 @@
 //! check, so their users need no second one. Data after the tables, such as the signature that
 //! signed modules carry, is ignored.
 
-use super::bytes::{c_str, slice, u16_at, u32_at, u64_at};
+use super::bytes::{short_c_str, slice, u16_at, u32_at, u64_at};
 use super::error::{BadImage, Name, Part};
 
 const EHDR_SIZE: usize = 64;
 const SHDR_SIZE: usize = 64;
 const SYM_SIZE: usize = 24;
 const RELA_SIZE: usize = 24;
+
+/// The longest name of a symbol or section, as in the kernel.
+const NAME_MAX: usize = 511;
 
 const ET_REL: u16 = 1;
 const EM_X86_64: u16 = 62;
@@ -378,7 +381,7 @@ impl<'a> Elf<'a> {
             return Ok(empty);
         }
         let name = u32_at(header, 0)
-            .and_then(|offset| c_str(self.section_names, offset as usize))
+            .and_then(|offset| short_c_str(self.section_names, offset as usize, NAME_MAX))
             .ok_or(BadImage::OutOfBounds(Part::SectionName, number))?;
         let align = u64_at(header, 48).ok_or(bad)?.max(1);
         if !align.is_power_of_two() {
@@ -408,7 +411,7 @@ impl<'a> Elf<'a> {
         let offset = (index as usize).checked_mul(SYM_SIZE).ok_or(bad)?;
         let entry = slice(self.symbols, offset, SYM_SIZE).ok_or(bad)?;
         let name = u32_at(entry, 0)
-            .and_then(|offset| c_str(self.symbol_names, offset as usize))
+            .and_then(|offset| short_c_str(self.symbol_names, offset as usize, NAME_MAX))
             .ok_or(BadImage::OutOfBounds(Part::SymbolName, index))?;
         let info = *entry.get(4).ok_or(bad)?;
         let value = u64_at(entry, 8).ok_or(bad)?;

@@ -12,7 +12,7 @@
 
 use super::bytes::align_up;
 use super::elf::{
-    Elf, Place, Section, SymbolKind, SHF_COMPRESSED, SHF_EXECINSTR, SHF_TLS, SHF_WRITE,
+    reloc, Elf, Place, Section, SymbolKind, SHF_COMPRESSED, SHF_EXECINSTR, SHF_TLS, SHF_WRITE,
 };
 use super::error::{BadImage, Name, Part};
 use core::ops::Range;
@@ -23,6 +23,12 @@ pub const PAGE: usize = 4096;
 /// Exclusive upper bound of every address of an image: a module's code holds absolute addresses
 /// in sign-extended 32-bit fields.
 pub const ADDRESS_LIMIT: u64 = 1 << 31;
+
+/// More sections than any packaged module has.
+pub const MAX_SECTIONS: usize = 1024;
+
+/// How many times in a row left-out tables may refer to further left-out tables.
+const MAX_CHAIN: usize = 4;
 
 /// The permissions that a section is mapped with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,17 +174,19 @@ fn group_of(section: &Section<'_>) -> Result<Group, BadImage> {
 
 /// Plans the image of `elf`: fills `placements`, one slot a section, and returns the shape.
 ///
-/// `placements` must have at least as many slots as the file has sections; its length is the
-/// limit on their number.
+/// `placements` must have at least as many slots as the file has sections, which
+/// [`MAX_SECTIONS`] limits.
 pub fn plan(
     elf: &Elf<'_>,
     limits: &Limits,
     placements: &mut [Option<Placement>],
 ) -> Result<Layout, BadImage> {
-    if elf.section_count() > placements.len() {
+    let room = placements.len().min(MAX_SECTIONS);
+    if elf.section_count() > room {
+        let have = elf.section_count() as u32;
         return Err(BadImage::TooManySections {
-            have: elf.section_count() as u32,
-            room: placements.len() as u32,
+            have,
+            room: room as u32,
         });
     }
     refuse_common_symbols(elf)?;
@@ -216,35 +224,46 @@ fn choose(elf: &Elf<'_>, placements: &mut [Option<Placement>]) -> Result<(), Bad
         }
     }
     // A table that was left out although loaded code or data points into it comes back in. It
-    // may itself point into another one, hence the repetition; each round but the last adds one.
-    loop {
-        let mut added = false;
-        for table in elf.relocation_tables() {
-            if placements.get(table.target).copied().flatten().is_none() {
-                continue;
-            }
-            for entry in table.iter() {
-                let Some(Place::Section(index)) =
-                    elf.symbol(entry.symbol).map(|symbol| symbol.place)
-                else {
-                    continue;
-                };
-                if placements.get(index).copied().flatten().is_some() {
-                    continue;
-                }
-                let section = elf.section(index).filter(|section| section.is_alloc());
-                let Some(section) = section else {
-                    let name = elf.section(index).map_or(&b"?"[..], |section| section.name);
-                    return Err(BadImage::NotLoaded(Name::new(name)));
-                };
-                choose_one(&section, group_of(&section)?, placements);
-                added = true;
-            }
-        }
-        if !added {
+    // may itself point into another one, hence the repetition.
+    for _ in 0..MAX_CHAIN {
+        if !bring_back(elf, placements)? {
             return Ok(());
         }
     }
+    Err(BadImage::PatchTable(
+        "too long a chain of tables that are not loaded",
+    ))
+}
+
+/// Chooses the sections that chosen ones refer to; says whether there were any.
+fn bring_back(elf: &Elf<'_>, placements: &mut [Option<Placement>]) -> Result<bool, BadImage> {
+    let chosen = |placements: &[Option<Placement>], index: usize| {
+        placements.get(index).is_some_and(|slot| slot.is_some())
+    };
+    let mut added = false;
+    for table in elf.relocation_tables() {
+        if !chosen(placements, table.target) {
+            continue;
+        }
+        for entry in table.iter().filter(|entry| entry.kind != reloc::NONE) {
+            let Some(Place::Section(index)) = elf.symbol(entry.symbol).map(|symbol| symbol.place)
+            else {
+                continue;
+            };
+            if chosen(placements, index) {
+                continue;
+            }
+            let Some(section) = elf.section(index) else {
+                continue;
+            };
+            if !section.is_alloc() {
+                return Err(BadImage::NotLoaded(Name::new(section.name)));
+            }
+            choose_one(&section, group_of(&section)?, placements);
+            added = true;
+        }
+    }
+    Ok(added)
 }
 
 fn choose_one(section: &Section<'_>, group: Group, placements: &mut [Option<Placement>]) {

@@ -9,7 +9,7 @@
 //! operations of the driver's own is listed, and cannot be set: that would be a call into the
 //! driver before it is initialised.
 
-use super::bytes::{c_str, put, slice, u16_at, u32_at, u64_at};
+use super::bytes::{c_str, put, short_c_str, slice, u16_at, u32_at, u64_at};
 use super::elf::Place;
 use super::error::Name;
 use super::layout::{Group, Layout, Placed};
@@ -21,6 +21,12 @@ const PARAM_OPS: usize = 16;
 const PARAM_PERM: usize = 24;
 const PARAM_ARG: usize = 32;
 const ARRAY_OPS: usize = 16;
+
+/// The longest name of a parameter.
+const NAME_MAX: usize = 255;
+
+/// More parameters than any driver has; the rest of a longer table is ignored.
+const MAX_PARAMS: usize = 512;
 
 /// The longest string parameter, as in the kernel.
 const STRING_MAX: usize = 1024;
@@ -327,33 +333,44 @@ fn table_len(placed: &Placed<'_>) -> usize {
         .map_or(0, |table| table.size / PARAM_SIZE)
 }
 
-fn param<'a>(placed: &Placed<'a>, image: &'a [u8], index: usize) -> Option<Param<'a>> {
-    let section = placed.elf.section_named(b"__param")?.index;
-    let in_section = index.checked_mul(PARAM_SIZE)?;
-    let at = placed.placement(section)?.offset.checked_add(in_section)?;
-    let name = c_str(image, placed.offset(u64_at(image, at)?)?)?;
-    // A parameter whose prefix is not the module's own is "module.name" in the table; ours have
-    // none, and a name is a file name in sysfs.
-    if name.is_empty() || name.contains(&b'/') {
-        return None;
-    }
-    let kind = kind(placed, image, section, in_section, at)?;
-    Some(Param {
-        name,
-        mode: u16_at(image, at + PARAM_PERM)?,
-        kind,
-    })
-}
-
-fn kind(
-    placed: &Placed<'_>,
-    image: &[u8],
+/// Name and place of an entry: the section that it lies in, its offset there and in the image.
+struct Entry<'a> {
+    name: &'a [u8],
     section: usize,
     in_section: usize,
     at: usize,
-) -> Option<Kind> {
-    let arg = placed.offset(u64_at(image, at + PARAM_ARG)?);
-    let ops = ops_name(placed, section, in_section + PARAM_OPS);
+}
+
+fn entry<'a>(placed: &Placed<'_>, image: &'a [u8], index: usize) -> Option<Entry<'a>> {
+    let section = placed.elf.section_named(b"__param")?.index;
+    let in_section = index.checked_mul(PARAM_SIZE)?;
+    let at = placed.placement(section)?.offset.checked_add(in_section)?;
+    let name = short_c_str(image, placed.offset(u64_at(image, at)?)?, NAME_MAX)?;
+    // A name is a file name in sysfs.
+    if name.is_empty() || name.contains(&b'/') {
+        return None;
+    }
+    Some(Entry {
+        name,
+        section,
+        in_section,
+        at,
+    })
+}
+
+fn param<'a>(placed: &Placed<'a>, image: &'a [u8], index: usize) -> Option<Param<'a>> {
+    let entry = entry(placed, image, index)?;
+    let mode = u16_at(image, entry.at + PARAM_PERM)?;
+    Some(Param {
+        name: entry.name,
+        mode,
+        kind: kind(placed, image, &entry)?,
+    })
+}
+
+fn kind(placed: &Placed<'_>, image: &[u8], entry: &Entry<'_>) -> Option<Kind> {
+    let arg = placed.offset(u64_at(image, entry.at + PARAM_ARG)?);
+    let ops = ops_name(placed, entry.section, entry.in_section + PARAM_OPS);
     Some(match ops {
         Some(b"param_array_ops") => match array(placed, image, arg?)? {
             Some(array) => Kind::Array(array),
@@ -420,10 +437,11 @@ struct Setter<'s> {
 impl Setter<'_> {
     fn set(&mut self, name: &[u8], value: Option<&[u8]>) -> Result<(), ParamError> {
         let quoted = Name::new(name);
-        let kind = (0..table_len(self.placed))
-            .filter_map(|index| param(self.placed, self.image, index))
-            .find_map(|param| same_name(param.name, name).then_some(param.kind))
+        let found = (0..table_len(self.placed))
+            .filter_map(|index| entry(self.placed, self.image, index))
+            .find(|entry| same_name(entry.name, name))
             .ok_or(ParamError::Unknown(quoted))?;
+        let kind = kind(self.placed, self.image, &found).ok_or(ParamError::Broken(quoted))?;
         let value = match (kind, value) {
             (_, Some(value)) => value,
             (Kind::Scalar(Scalar::Bool | Scalar::BoolInt, _), None) => b"1",

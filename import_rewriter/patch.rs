@@ -30,8 +30,9 @@ const NOP: u8 = 0x90;
 const ALT_ENTRY_SIZE: usize = 14;
 const JUMP_ENTRY_SIZE: usize = 16;
 
-/// More replacements than any driver has; it bounds the work that a hostile table can cause.
-const MAX_REPLACEMENTS: u32 = 4096;
+/// Relocations that moving replacements may look at, a bound on the work that a hostile table can
+/// cause: far more than any module needs.
+const MAX_WORK: usize = 1 << 24;
 
 /// `X86_FEATURE_ALWAYS` of arch/x86/include/asm/cpufeatures.h.
 pub const FEATURE_ALWAYS: u16 = 3 * 32 + 21;
@@ -221,24 +222,26 @@ fn apply_alternatives(
     summary: &mut Summary,
 ) -> Result<(), BadImage> {
     let (start, count) = alternatives_table(placed);
+    let mut work = 0;
     for index in 0..count {
         let entry = alternative(placed, image, start + index * ALT_ENTRY_SIZE)?;
         if !policy(&entry) {
             summary.alternatives_kept += 1;
             continue;
         }
-        if summary.alternatives_applied == MAX_REPLACEMENTS {
+        work += replace(placed, image, &entry)?;
+        if work > MAX_WORK {
             return Err(BadImage::PatchTable("too many alternatives"));
         }
-        replace(placed, image, &entry)?;
         summary.alternatives_applied += 1;
     }
     Ok(())
 }
 
 /// Copies a replacement over its site. Whatever in it is relative to its own address moves with
-/// it; the relocations of the replacement's section say exactly which fields those are.
-fn replace(placed: &Placed<'_>, image: &mut [u8], entry: &Alternative) -> Result<(), BadImage> {
+/// it; the relocations of the replacement's section say exactly which fields those are. Returns
+/// how many of them it looked at.
+fn replace(placed: &Placed<'_>, image: &mut [u8], entry: &Alternative) -> Result<usize, BadImage> {
     let mut buffer = [NOP; u8::MAX as usize];
     let code = buffer.get_mut(..entry.length).ok_or(SHORT)?;
     let source = slice(image, entry.replacement, entry.replacement_length).ok_or(SHORT)?;
@@ -247,8 +250,10 @@ fn replace(placed: &Placed<'_>, image: &mut [u8], entry: &Alternative) -> Result
     let moved = (entry.replacement as i64).wrapping_sub(entry.site as i64);
     let home = placed.section_at(entry.replacement);
     let tables = placed.elf.relocation_tables();
+    let mut work = 1;
     for table in tables.filter(|table| home.is_some_and(|(index, _)| table.target == index)) {
         let first = home.map_or(0, |(_, offset)| offset);
+        work += table.len();
         for field in table.iter() {
             let Some(at) = field.offset.checked_sub(first) else {
                 continue;
@@ -265,5 +270,6 @@ fn replace(placed: &Placed<'_>, image: &mut [u8], entry: &Alternative) -> Result
             put(code, at, &distance.to_le_bytes()).ok_or(bad)?;
         }
     }
-    put(image, entry.site, code).ok_or(SHORT)
+    put(image, entry.site, code).ok_or(SHORT)?;
+    Ok(work)
 }
