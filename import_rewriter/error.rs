@@ -134,7 +134,7 @@ pub enum BadImage {
         /// The section that holds the field.
         section: Name,
         /// The field's offset in it.
-        offset: u64,
+        offset: u32,
         /// The symbol that the field refers to.
         symbol: Name,
     },

@@ -393,7 +393,7 @@ fn kind(placed: &Placed<'_>, image: &[u8], entry: &Entry<'_>) -> Option<Kind> {
 }
 
 /// The array that the `struct kparam_array` at `at` describes; the inner `None` says that its
-/// elements have operations of the driver's own.
+/// elements have operations of the driver's own, the outer one that it points nowhere.
 fn array(placed: &Placed<'_>, image: &[u8], at: usize) -> Option<Option<Array>> {
     let (section, offset) = placed.section_at(at)?;
     let ops = ops_name(placed, section, offset + ARRAY_OPS);
@@ -404,13 +404,18 @@ fn array(placed: &Placed<'_>, image: &[u8], at: usize) -> Option<Option<Array>> 
         0 => None,
         address => Some(placed.offset(address)?),
     };
-    Some(Some(Array {
+    let array = Array {
         element,
         max: u32_at(image, at)?,
         stride: u32_at(image, at + 4)? as usize,
         count,
         first: placed.offset(u64_at(image, at + 24)?)?,
-    }))
+    };
+    // All elements lie in the image, which also bounds their number.
+    let end = array
+        .first
+        .checked_add(array.stride.checked_mul(array.max as usize)?)?;
+    (array.stride >= element.size() && end <= image.len()).then_some(Some(array))
 }
 
 /// The name of the kernel's operations that the pointer at `offset` of `section` refers to.

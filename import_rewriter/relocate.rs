@@ -60,24 +60,24 @@ fn relocate(
     }
     let value = symbol_value(placed, entry.symbol, resolve)?.wrapping_add_signed(entry.addend);
     let relative = value.wrapping_sub(address.wrapping_add(entry.offset as u64));
-    let overflow = BadImage::Overflow {
+    let overflow = || BadImage::Overflow {
         section: Name::new(section.name),
-        offset: entry.offset as u64,
+        offset: entry.offset as u32,
         symbol: placed.symbol_name(entry.symbol),
     };
     let written = match entry.kind {
         reloc::ABS64 => bytes::put(field, entry.offset, &value.to_le_bytes()),
         reloc::PC64 => bytes::put(field, entry.offset, &relative.to_le_bytes()),
         reloc::PC32 | reloc::PLT32 => {
-            let value = i32::try_from(relative as i64).map_err(|_| overflow)?;
+            let value = i32::try_from(relative as i64).map_err(|_| overflow())?;
             bytes::put(field, entry.offset, &value.to_le_bytes())
         }
         reloc::ABS32 => {
-            let value = u32::try_from(value).map_err(|_| overflow)?;
+            let value = u32::try_from(value).map_err(|_| overflow())?;
             bytes::put(field, entry.offset, &value.to_le_bytes())
         }
         reloc::ABS32S => {
-            let value = i32::try_from(value as i64).map_err(|_| overflow)?;
+            let value = i32::try_from(value as i64).map_err(|_| overflow())?;
             bytes::put(field, entry.offset, &value.to_le_bytes())
         }
         kind => {
