@@ -19,7 +19,7 @@ lint: ## formatting, clippy, objtool, and the project's own rules
 format: ## format all Rust files as `make lint` wants them
 	@scripts/lint --format
 
-fuzz: ## fuzz the pure layers (SECONDS=60)
+fuzz: ## fuzz the pure layers (SECONDS_EACH=60)
 	@scripts/fuzz
 
 setup: ## make or repair the build root (the other commands do it when needed)
