@@ -90,7 +90,7 @@ done <<END
 61 bad-free
 62 not-a-net-device
 63 not-a-pci-device
-64 bad-timer
+64 @(bad-pointer|bad-timer)
 65 @(bad-pointer|not-a-device)
 66 not-an-skb
 67 unmap-unknown-registers
