@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The project's commands. Each is a script; this file only names them.
 
-.PHONY: all demo test lint format fuzz setup clean help
+.PHONY: all demo test bench lint format fuzz campaign setup clean help
 .DEFAULT_GOAL := all
 
 all: ## build build/side.ko
@@ -13,6 +13,9 @@ demo: ## boot the packaged kernel and carry traffic through the driver in ring 3
 test: ## host tests, then the selftests in the emulated machine
 	@scripts/test $(TESTS)
 
+bench: ## measure native against base and optimised (QUICK=1, BENCH="icount rr", FRESH=1)
+	@QUICK="$(QUICK)" FRESH="$(FRESH)" RATE="$(RATE)" scripts/bench $(BENCH)
+
 lint: ## formatting, clippy, objtool, and the project's own rules
 	@scripts/lint
 
@@ -21,6 +24,9 @@ format: ## format all Rust files as `make lint` wants them
 
 fuzz: ## fuzz the pure layers (SECONDS_EACH=60)
 	@scripts/fuzz
+
+campaign: ## inject faults into the packaged driver (TRIALS=60 SEED=1, or TRIAL=17 alone)
+	@scripts/campaign
 
 setup: ## make or repair the build root (the other commands do it when needed)
 	@scripts/setup

@@ -125,6 +125,7 @@ pub fn is_emulated(kind: &Kind) -> bool {
             | Kind::Outs { .. }
             | Kind::Rdtsc
             | Kind::Rdtscp
+            | Kind::Rdpmc
             | Kind::Cpuid
             | Kind::Clac
             | Kind::Stac
@@ -170,6 +171,12 @@ pub fn emulate(
         Kind::Ins { size, rep } => return string(insn, frame, size, rep, true, ports),
         Kind::Outs { size, rep } => return string(insn, frame, size, rep, false, ports),
         Kind::Rdtsc | Kind::Rdtscp => return Action::ReadTsc,
+        // The performance counters are the host's. To a driver they are stopped at zero, which is
+        // what a counter that nobody has set up reads as.
+        Kind::Rdpmc => {
+            frame.rax = 0;
+            frame.rdx = 0;
+        }
         Kind::Cpuid => {
             return Action::Cpuid {
                 leaf: frame.rax as u32,

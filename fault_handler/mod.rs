@@ -17,13 +17,14 @@
 
 mod accesses;
 pub mod bug;
-pub mod cause;
 pub mod classify;
 pub mod decode;
 pub mod emulate;
 pub mod frame;
 pub mod kinds;
 mod opcodes;
+pub mod recovery;
 pub mod report;
 pub mod ring;
 pub mod verdict;
+pub mod watch;

@@ -33,6 +33,8 @@ pub struct Bug<'a> {
     pub has_arguments: bool,
     /// Taint that the warning sets.
     pub taint: u8,
+    /// Domain address of the name of the source file.
+    pub file_address: u64,
     /// The source file, if the table says so.
     pub file: Option<&'a [u8]>,
     /// The source line.
@@ -79,6 +81,7 @@ fn entry<'a>(placed: &Placed<'a>, image: &'a [u8], start: usize, index: usize) -
         no_cut_here: flags & FLAG_NO_CUT_HERE != 0,
         has_arguments: flags & FLAG_ARGS != 0,
         taint: flags.to_le_bytes()[1],
+        file_address: relative(placed, image, at + 8)?,
         file: text(at + 8),
         line: u16_at(image, at + 12)?,
         format: text(at + 4),

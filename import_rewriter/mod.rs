@@ -23,6 +23,7 @@
 
 pub mod bugtable;
 mod bytes;
+pub mod dependencies;
 pub mod elf;
 pub mod error;
 pub mod extable;

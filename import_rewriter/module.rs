@@ -11,8 +11,8 @@ use super::modinfo;
 pub struct Info<'a> {
     /// The module's name.
     pub name: &'a [u8],
-    /// Domain address of `init_module`.
-    pub init: u64,
+    /// Domain address of `init_module`; a library of functions for other modules has none.
+    pub init: Option<u64>,
     /// Domain address of `cleanup_module`; a module without one cannot be unloaded by itself.
     pub exit: Option<u64>,
     /// Domain address of `__this_module`, the driver's `struct module`.
@@ -23,9 +23,7 @@ pub struct Info<'a> {
 pub fn info<'a>(placed: &Placed<'a>) -> Result<Info<'a>, BadImage> {
     Ok(Info {
         name: modinfo::name(&placed.elf)?,
-        init: placed
-            .address_of(b"init_module")
-            .ok_or(BadImage::Missing("init_module"))?,
+        init: placed.address_of(b"init_module"),
         exit: placed.address_of(b"cleanup_module"),
         this_module: placed
             .address_of(b"__this_module")

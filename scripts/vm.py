@@ -14,6 +14,10 @@ Channels, each a unix socket served here:
   ctl      the guest says "ready"; told "bye" once everything it wrote has been read
   mon      the guest's vm-monitor sends monitor commands and gets their answers
   files    a tar archive of /out, when --out is given
+
+With --root image the root is an erofs image of the build root on a virtio disk, since a machine
+with a virtiofs mount cannot be suspended; scripts/root_image.py makes it. The checkout's tests and
+modules then come in the initramfs.
 """
 
 import argparse
@@ -23,15 +27,20 @@ import io
 import json
 import lzma
 import os
+import random
 import re
 import secrets
 import shlex
 import shutil
+import signal
 import sys
 import tarfile
 import time
 
+import root_image
+
 SESSION = "/mnt/vm"  # on a tmpfs that scripts/in-root makes for this run alone
+GDB = f"{SESSION}/gdb.socket"
 STATE = "/var/lib/side"
 
 # Exit statuses of our own; anything else is the command's.
@@ -68,7 +77,7 @@ def parse_arguments():
           of the NIC go to $SIDE_NICn_PEER
 Device ids are nic0, nic1, ... (for set_link, device_del); rp0 and rp1 are free hot-plug ports.
 In the guest: /side is the checkout, /out is copied to --out DIR, `vm-monitor COMMAND...` runs a
-monitor command and prints its answer.
+monitor command and prints its answer; `vm-monitor after SECONDS COMMAND...` has it run later.
 Exit status: the command's; 123 kernel trouble, 124 time-out, 125 the harness itself failed.""",
     )
     parser.add_argument("--smp", type=int, default=2, metavar="N")
@@ -85,10 +94,19 @@ Exit status: the command's; 123 kernel trouble, 124 time-out, 125 the harness it
                         help="kernel command line")
     parser.add_argument("--qemu", action="append", default=[], metavar="ARGS",
                         help="further arguments for the emulator")
+    parser.add_argument("--gdb", action="store_true",
+                        help="the emulator's gdb stub, for helpers: in the guest, `vm-monitor "
+                             "'!step ...'` runs selftests/switcher/step.py beside the emulator")
     parser.add_argument("--put", action="append", default=[], metavar="FILE[:GUEST_PATH]",
                         help="copy into the guest, default /put/NAME")
+    parser.add_argument("--root", choices=["virtiofs", "image"], default="virtiofs",
+                        help="image: on a disk; such a guest can suspend, and sees of the checkout "
+                        "the selftests and what was built")
     parser.add_argument("--out", metavar="DIR", help="receives the guest's /out, and console.log")
     parser.add_argument("--timeout", type=float, default=300, metavar="S", help="default 300")
+    parser.add_argument("--stall", type=float, default=0, metavar="S",
+                        help="every few seconds, stop the emulator for up to so many, as a busy "
+                        "host does: no test may mind")
     parser.add_argument("--strict", action="store_true", help="the kernel's own checkers")
     parser.add_argument("--allow", action="append", default=[], metavar="REGEX",
                         help="log lines that are no failure although they look like trouble")
@@ -132,8 +150,10 @@ def module_files(release, name):
     return []  # built in
 
 
-def initramfs(release, probe=False):
-    """busybox, overlayfs and the first script; or, to probe, a script that only powers off."""
+def initramfs(release, probe=False, image=False):
+    """busybox, overlayfs and the first script; or, to probe, a script that only powers off.
+
+    For a root on a disk the driver and the file system are added, and what else the guest needs."""
     with open("/usr/bin/busybox", "rb") as file:
         busybox = file.read()
     with open("/side/scripts/guest/initramfs-init", "rb") as file:
@@ -143,9 +163,13 @@ def initramfs(release, probe=False):
     entries = [(folder, 0o40755, b"") for folder in
                ("bin", "dev", "proc", "modules", "lower", "upper", "root")]
     entries += [("bin/busybox", 0o100755, busybox), ("init", 0o100755, script)]
-    for number, path in enumerate([] if probe else module_files(release, "overlay")):
+    wanted = [] if probe else ["overlay"] + (["virtio_blk", "erofs"] if image else [])
+    paths = dict.fromkeys(path for name in wanted for path in module_files(release, name))
+    for number, path in enumerate(paths):
         with (lzma.open(path) if path.endswith(".xz") else open(path, "rb")) as file:
-            entries.append((f"modules/{number}.ko", 0o100644, file.read()))
+            entries.append((f"modules/{number:02}.ko", 0o100644, file.read()))
+    if image:
+        entries += root_image.seed(SESSION)
     return cpio(entries)
 
 
@@ -196,9 +220,15 @@ def emulator_arguments(options, release, accel):
     cpu = options.cpu
     if options.icount and cpu == "max":
         # An iteration of a `rep` instruction counts as one: byte-wise copies would look dear.
-        cpu = "max,-erms,-fsrm"
+        cpu = "max,-erms,-fsrm,-fsrs"
+    # The watchdog of the TSC was seen to hang a boot in ten: one CPU in `watchdog_check_skew`, the
+    # other in `stop_machine`, both with interrupts off. An emulated TSC needs no watching.
     append = ["no_timer_check console=ttyS0,115200", "loglevel=4", "panic=-1", "net.ifnames=0",
-              "random.trust_cpu=on"]
+              "random.trust_cpu=on", "tsc=nowatchdog"]
+    if options.icount:
+        # A tick that never stops: with no timer due, an idle CPU waits for an event of the host's,
+        # and has been seen to miss it.
+        append.append("nohz=off")
     if options.strict:
         append.append(STRICT)
     if accel == "tcg":
@@ -220,20 +250,31 @@ def emulator_arguments(options, release, accel):
     elif options.iommu == "amd":
         arguments += ["-device", "amd-iommu,intremap=on"]
         append.append("iommu.strict=1")
-    for number, name in enumerate(("console", "qmp", "out", "ctl", "mon", "files", "fs")):
+    for name in ("console", "qmp", "out", "ctl", "mon", "files"):
         arguments += ["-chardev", f"socket,id={name},path={SESSION}/{name}.socket"]
     arguments += [
         "-serial", "chardev:console", "-mon", "chardev=qmp,mode=control",
-        "-device", "virtio-serial-pci,id=channels,addr=0x1e",
-        "-device", "vhost-user-fs-pci,chardev=fs,tag=root,addr=0x1d",
     ]
-    for name in ("out", "ctl", "mon", "files"):
-        arguments += ["-device", f"virtserialport,chardev={name},name=side.{name}"]
+    if options.root == "image":
+        # The ports of a virtio console do not come back after a suspend; UARTs do.
+        chardevs = (f"chardev{n}={name}" for n, name in enumerate(("out", "ctl", "mon", "files"), 1))
+        arguments += ["-device", ",".join(["pci-serial-4x,addr=0x1e", *chardevs])]
+        append.append("8250.nr_uarts=8")
+        arguments += ["-drive", f"if=none,id=root,format=raw,readonly=on,file={options.image}",
+                      "-device", "virtio-blk-pci,drive=root,addr=0x1d"]
+    else:
+        arguments += ["-device", "virtio-serial-pci,id=channels,addr=0x1e"]
+        for name in ("out", "ctl", "mon", "files"):
+            arguments += ["-device", f"virtserialport,chardev={name},name=side.{name}"]
+        arguments += ["-chardev", f"socket,id=fs,path={SESSION}/fs.socket",
+                      "-device", "vhost-user-fs-pci,chardev=fs,tag=root,addr=0x1d"]
     nics, environment = nic_arguments(options)
     arguments += nics
     for number in (0, 1):
         arguments += ["-device", f"pcie-root-port,id=rp{number},chassis={number + 1},"
                                  f"addr=0x{0x1b + number:x}"]
+    if options.gdb:
+        arguments += ["-gdb", f"unix:{GDB},server=on,wait=off"]
     for extra in options.qemu:
         arguments += shlex.split(extra)
     arguments += ["-append", " ".join(append + options.append)]
@@ -300,6 +341,7 @@ class Machine:
                              ("console", "qmp", "out", "ctl", "mon", "files")}
         self.qmp_answers = asyncio.Queue()
         self.qmp_lock = asyncio.Lock()
+        self.delayed = set()  # monitor commands put off, held so that they are not collected
         self.shutdown_reason = None
         self.out_done = asyncio.Event()
 
@@ -384,13 +426,28 @@ class Machine:
         """A line is a monitor command, or a QMP object; the answer is its length and its text."""
         while line := await reader.readline():
             command = line.decode(errors="replace").strip()
-            if command.startswith("{"):
+            if command.startswith("!"):
+                answer = await self.run_helper(command[1:])
+            elif command.startswith("{"):
                 answer = json.dumps(await self.qmp_raw(json.loads(command)))
             else:
                 answer = await self.monitor(command)
             encoded = answer.encode()
             writer.write(b"%d\n" % len(encoded) + encoded)
             await writer.drain()
+
+    async def run_helper(self, line):
+        """Runs a program beside the emulator for the guest; the answer is what it prints."""
+        name, *arguments = shlex.split(line)
+        path = f"/side/selftests/switcher/{name}.py"
+        if not re.fullmatch(r"[a-z_]+", name) or not os.path.exists(path):
+            return f"Error: there is no helper {name}\n"
+        process = await asyncio.create_subprocess_exec(
+            "python3", "-B", path, *arguments, env={**os.environ, "SIDE_GDB": GDB},
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT)
+        output, _ = await process.communicate()
+        return output.decode(errors="replace")
 
     async def on_qmp(self, reader, writer):
         while line := await reader.readline():
@@ -411,7 +468,12 @@ class Machine:
             return await self.qmp_answers.get()
 
     async def monitor(self, command):
-        """Runs one monitor command; an error of the emulator is its answer."""
+        """Runs one monitor command, or has it run later; an error of the emulator is its answer."""
+        if later := re.fullmatch(r"after ([\d.]+) (.+)", command):
+            asyncio.get_running_loop().call_later(
+                float(later[1]), lambda: self.delayed.add(
+                    asyncio.ensure_future(self.monitor(later[2]))))
+            return ""
         answer = await self.qmp_raw({"execute": "human-monitor-command",
                                      "arguments": {"command-line": command}})
         if "error" in answer:
@@ -443,16 +505,10 @@ class Machine:
             for source, target in puts:
                 file.write(f"{source}\t{target}\n")
         with open(f"{SESSION}/initramfs", "wb") as file:
-            file.write(initramfs(release))
+            file.write(initramfs(release, image=options.root == "image"))
 
-    async def run(self, release, accel):
-        """Starts everything, waits for the end, returns the exit status."""
-        options = self.options
-        self.write_session(release)
-        for name, handler in (("console", self.on_console), ("qmp", self.on_qmp),
-                              ("out", self.on_out), ("ctl", self.on_ctl), ("mon", self.on_mon),
-                              ("files", self.on_files)):
-            await self.serve(name, handler)
+    async def serve_root(self):
+        """Starts the file server of the guest's root; None if it does not come up."""
         with open(f"{SESSION}/virtiofsd.log", "wb") as log:
             files = await asyncio.create_subprocess_exec(
                 "/usr/libexec/virtiofsd", "--shared-dir", "/", "--socket-path",
@@ -464,8 +520,23 @@ class Machine:
             if files.returncode is not None:
                 with open(f"{SESSION}/virtiofsd.log", encoding="utf-8") as log:
                     self.note("virtiofsd did not start:\n" + log.read())
-                return EXIT_HARNESS
+                return None
             await asyncio.sleep(0.01)
+        return files
+
+    async def run(self, release, accel):
+        """Starts everything, waits for the end, returns the exit status."""
+        options = self.options
+        self.write_session(release)
+        for name, handler in (("console", self.on_console), ("qmp", self.on_qmp),
+                              ("out", self.on_out), ("ctl", self.on_ctl), ("mon", self.on_mon),
+                              ("files", self.on_files)):
+            await self.serve(name, handler)
+        files = None
+        if options.root == "virtiofs":
+            files = await self.serve_root()
+            if files is None:
+                return EXIT_HARNESS
         arguments, environment = emulator_arguments(options, release, accel)
         self.timing("starting " + shlex.join(arguments))
         emulator = await asyncio.create_subprocess_exec(
@@ -477,14 +548,25 @@ class Machine:
             peer = await asyncio.create_subprocess_exec(
                 "bash", "-c", options.peer, env={**os.environ, **environment},
                 stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr)
+        stalls = asyncio.create_task(self.stall(emulator))
         try:
             return await self.wait(emulator)
         finally:
+            stalls.cancel()
             for process in (emulator, peer, files):
                 if process and process.returncode is None:
                     process.kill()
                     await process.wait()
             await complaints
+
+    async def stall(self, emulator):
+        """Takes the CPU away from the emulator now and then, once the command runs."""
+        await self.ready.wait()
+        while self.options.stall:
+            await asyncio.sleep(random.uniform(0.1, 8))
+            emulator.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(random.uniform(0.1, self.options.stall))
+            emulator.send_signal(signal.SIGCONT)
 
     @staticmethod
     async def pass_complaints(stream):
@@ -554,6 +636,8 @@ async def main():
             release = file.read().strip()
     except OSError:
         raise SystemExit("vm: the build root has no kernel; run scripts/setup") from None
+    if options.root == "image":
+        options.image = root_image.image(STATE)
     accel = options.accel
     if accel == "auto":
         accel = "kvm" if not options.icount and await kvm_boots(release) else "tcg"

@@ -114,6 +114,47 @@ in_peer() {
 	ip netns exec peer "$@"
 }
 
+# echoes: how many echo requests this network namespace sent and how many answers it got, by the
+# kernel's own count.
+echoes() {
+	awk '/^IcmpMsg:/ && !names { names = split($0, name); next }
+		/^IcmpMsg:/ { for (n = 2; n <= names; n++) count[name[n]] = $n }
+		/^Icmp6OutEchos / { count["OutType8"] += $2 }
+		/^Icmp6InEchoReplies / { count["InType0"] += $2 }
+		END { print count["OutType8"] + 0, count["InType0"] + 0 }' /proc/net/snmp /proc/net/snmp6
+}
+
+# ping_all PING_OPTION... ADDRESS: pings that are all answered in the end. The count is the kernel's:
+# ping itself gives the last ones up after twice the longest time it has seen, which is too soon
+# where the host takes the CPU away from the machine for a moment.
+ping_all() {
+	local before after n
+	before=$(echoes)
+	ping -q -W 10 "$@" | grep transmitted
+	for n in $(seq 300); do
+		after=$(echoes)
+		[ $((${after% *} - ${before% *})) = $((${after#* } - ${before#* })) ] &&
+			[ "${after% *}" -gt "${before% *}" ] && return 0
+		sleep 0.1
+	done
+	echo "sent and answered: $before before, $after after"
+	return 1
+}
+
+# udp_all here|there COUNT SIZE: numbered datagrams from the peer or to it, all of which arrive, in order.
+udp_all() {
+	local address=10.9.0.2 to="in_peer" from="" n
+	[ "$1" = there ] || { address=10.9.0.1 to="" from="in_peer"; }
+	$to python3 -B /side/selftests/udp.py receive $address "$2" &
+	local receiver=$!
+	for n in $(seq 200); do
+		$to ss -Huln sport = :5202 | grep -q . && break
+		sleep 0.1
+	done
+	$from python3 -B /side/selftests/udp.py send $address "$2" "$3"
+	wait $receiver
+}
+
 # send_file BYTES here|there ADDRESS: a file of random bytes over TCP to (there) or from the peer
 # (here), compared by checksum.
 send_file() {
@@ -128,7 +169,7 @@ send_file() {
 	case $address in *:*) listen=TCP6-LISTEN; connect="TCP6:[$address]" ;; *) listen=TCP4-LISTEN; connect="TCP4:$address" ;; esac
 	$to timeout 300 socat -u "$listen:5001,reuseaddr" OPEN:/tmp/received,creat,trunc &
 	local receiver=$!
-	for n in $(seq 50); do
+	for n in $(seq 200); do
 		$to ss -Htln sport = :5001 2>/dev/null | grep -q . && break
 		sleep 0.1
 	done
@@ -137,6 +178,21 @@ send_file() {
 	[ "$(sha256sum </tmp/sent)" = "$(sha256sum </tmp/received)" ]
 }
 
+# recovered COUNT: waits until the driver whose folder is D runs again after that many recoveries, with
+# a link on NIC.
+recovered() {
+	local n
+	for n in $(seq 600); do
+		if [ "$(cat $D/recoveries)" -ge "$1" ] && grep -qx running $D/state &&
+			[ "$(cat "/sys/class/net/$NIC/carrier")" = 1 ]; then
+			return 0
+		fi
+		sleep 0.1
+	done
+	echo "state $(cat $D/state), $(cat $D/recoveries) recoveries"
+	dmesg | tail -n 40
+	return 1
+}
 last_fault() {
 	cat "$SIDE/$1/last_fault"
 }

@@ -24,13 +24,23 @@ pub const STUB_YIELD: u64 = STUB_SPACE / STUB_SIZE - 2;
 pub const DATA_BASE: u64 = 0x1040_0000;
 /// Room for imported variables in bytes.
 pub const DATA_SPACE: u64 = 0x10_0000;
+/// The control page, which ring 3 only reads: the addresses of the gates behind the library's local
+/// answers, and from [`CONTROL_DEVICES`] on the devices of the table of bus addresses.
+pub const CONTROL_BASE: u64 = 0x1060_0000;
+/// Offset of the handles of devices on the control page.
+pub const CONTROL_DEVICES: u64 = 512;
+/// The bus addresses of pages from [`HEAP_BASE`] on that are mapped for DMA as long as they live: 8
+/// bytes a page, 0 for none; the number of the device in the low 12 bits. Ring 3 only reads it.
+pub const IOVA_TABLE: u64 = 0x1300_0000;
+/// The set of those bus addresses, for finding one. Ring 3 only reads it.
+pub const IOVA_SET: u64 = 0x1308_0000;
 /// Address at which per-CPU variables are linked. CPU n finds its own copy at
 /// `VCPU_BASE + n * VCPU_STRIDE`, since ring 3 runs with a GS base of `n * VCPU_STRIDE`.
 pub const VCPU_BASE: u64 = 0x1100_0000;
 /// Distance between the per-CPU areas of two CPUs in bytes.
 pub const VCPU_STRIDE: u64 = 0x1_0000;
 /// Bytes of a per-CPU area that are backed by memory.
-pub const VCPU_SIZE: u64 = 0x1000;
+pub const VCPU_SIZE: u64 = 0x4000;
 /// CPUs that fit.
 pub const VCPU_MAX: usize = 256;
 /// Offset of the virtual `__preempt_count` in a per-CPU area. 64 bits; as the kernel's own, bit 63
@@ -47,8 +57,21 @@ pub const VCPU_THIS_CPU_OFF: u64 = 32;
 /// Offset of `__ref_stack_chk_guard` (u64): one value for all CPUs of a domain, or migration
 /// would trip it.
 pub const VCPU_STACK_GUARD: u64 = 40;
+/// Offset of the word (u64) that says which local answers the running upcall may use: bits of
+/// `rings.rs`, 0 in process context.
+pub const VCPU_LOCAL: u64 = 48;
+/// Offset of the number (u64) of calls in the ring of deferred calls.
+pub const VCPU_RING_COUNT: u64 = 56;
+/// Offsets of the numbers (u64) of buffers in the two pools, small and large.
+pub const VCPU_POOL_COUNT: [u64; 2] = [64, 72];
+/// Offset of the ring of deferred calls.
+pub const VCPU_RING: u64 = 0x1000;
+/// Offsets of the pools' addresses of buffers.
+pub const VCPU_POOL: [u64; 2] = [0x3000, 0x3400];
 /// Offset of `softnet_data`, of which drivers read `xmit.more`.
 pub const VCPU_SOFTNET_DATA: u64 = 1024;
+/// Offset of `numa_node` (i32): a domain sees one node, 0.
+pub const VCPU_NUMA_NODE: u64 = 80;
 /// Offset of the first per-CPU variable without a fixed place.
 pub const VCPU_FREE: u64 = 2048;
 /// The value of an idle `__preempt_count`.
@@ -77,6 +100,12 @@ pub const HEAP_SPACE: u64 = 0x1000_0000;
 pub const MMIO_BASE: u64 = 0x6000_0000;
 /// Room for register windows in bytes.
 pub const MMIO_SPACE: u64 = 0x1000_0000;
+/// What the kernel adds to a port number to make an address of it for `ioread8` and its kin, and one
+/// past the highest such address (`PIO_OFFSET`, `PIO_RESERVED` of lib/iomap.c). A domain has no memory
+/// there.
+pub const PIO_OFFSET: u64 = 0x1_0000;
+/// See [`PIO_OFFSET`].
+pub const PIO_END: u64 = 0x4_0000;
 /// The value of `vmemmap_base` in a domain. With `page_offset_base` 0 the driver's inlined
 /// `virt_to_page(va)` yields `VMEMMAP_BASE + (va >> 12) * 64`, which a stub inverts.
 pub const VMEMMAP_BASE: u64 = 0x7000_0000;
@@ -84,6 +113,13 @@ pub const VMEMMAP_BASE: u64 = 0x7000_0000;
 pub const STRUCT_PAGE_SIZE: u64 = 64;
 /// One past the highest address of a domain.
 pub const DOMAIN_END: u64 = 0x8000_0000;
+
+/// The bounds of the stack on which `rsp` lies: lowest usable address, and one past the highest.
+pub const fn stack_of(rsp: u64) -> (u64, u64) {
+    let slot = rsp.saturating_sub(STACK_BASE) / STACK_STRIDE;
+    let top = STACK_BASE + (slot % STACK_COUNT as u64 + 1) * STACK_STRIDE;
+    (top - STACK_SIZE, top)
+}
 
 /// The address of import stub `index`.
 pub const fn stub_address(index: u64) -> u64 {
@@ -118,4 +154,37 @@ pub const fn page_to_address(page: u64) -> Option<u64> {
 /// The `struct page *` by which the driver knows the page that holds `address`.
 pub const fn address_to_page(address: u64) -> u64 {
     VMEMMAP_BASE + (address >> 12) * STRUCT_PAGE_SIZE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rings::{POOL_ENTRIES, RING_ENTRIES, RING_ENTRY_SIZE};
+
+    #[test]
+    fn the_words_of_a_cpu_do_not_overlap() {
+        let mut words = [
+            (VCPU_PREEMPT_COUNT, 8),
+            (VCPU_IRQ_DISABLED, 8),
+            (VCPU_PENDING, 8),
+            (VCPU_CPU_NUMBER, 8),
+            (VCPU_THIS_CPU_OFF, 8),
+            (VCPU_STACK_GUARD, 8),
+            (VCPU_LOCAL, 8),
+            (VCPU_RING_COUNT, 8),
+            (VCPU_POOL_COUNT[0], 8),
+            (VCPU_POOL_COUNT[1], 8),
+            (VCPU_NUMA_NODE, 8),
+            (VCPU_SOFTNET_DATA, VCPU_FREE - VCPU_SOFTNET_DATA),
+            (VCPU_FREE, VCPU_RING - VCPU_FREE),
+            (VCPU_RING, RING_ENTRIES * RING_ENTRY_SIZE),
+            (VCPU_POOL[0], POOL_ENTRIES * 8),
+            (VCPU_POOL[1], POOL_ENTRIES * 8),
+        ];
+        words.sort_unstable();
+        for pair in words.windows(2) {
+            assert!(pair[0].0 + pair[0].1 <= pair[1].0, "{pair:?}");
+        }
+        assert!(words.last().is_some_and(|(at, len)| at + len <= VCPU_SIZE));
+    }
 }

@@ -2,13 +2,17 @@
 
 //! The kernel's printf (Documentation/core-api/printk-formats.rst) on a driver's arguments.
 //!
-//! Pure: where words and memory come from is the caller's [`Args`], where the text goes its sink.
-//! Addresses of a domain are no secret, so `%p` prints them as they are. What cannot be read shows
-//! as `(efault)`, and output is never longer than the sink takes.
+//! Pure: where words and memory come from is the caller's [`Args`], where the text goes its [`Sink`].
+//! The rules are those of lib/vsprintf.c, which differ from the C library's: `%#x` of 0 is `0x0`,
+//! `%.0d` of 0 is `0`, the flag `0` goes together with a precision, `%p` is padded with zeros.
+//! Addresses of a domain are no secret, so `%p` prints them as they are instead of hashed. What
+//! cannot be read shows as `(efault)`.
 
 // Also a part of the host crate, where `pub` reaches further.
 #![allow(unreachable_pub)]
 
+use super::errname;
+use super::format_pointer as pointer;
 use core::fmt::Write;
 
 /// Where a format's arguments come from.
@@ -26,390 +30,302 @@ pub trait Args {
     fn pop(&mut self);
 }
 
-/// Longest string that `%s` prints in bytes.
-const LONGEST: usize = 512;
+/// Where the text goes, byte by byte, as the driver wrote it.
+pub trait Sink {
+    /// Takes one byte.
+    fn byte(&mut self, byte: u8);
+}
+
+/// Longest text of one converted pointer or nested format, in bytes.
+const ROOM: usize = 512;
+/// Longest string that `%s` prints, in bytes: a driver's missing NUL must not print all its memory.
+const LONGEST: u64 = 1 << 16;
+/// Largest width; precision goes as far as the kernel's. A driver gains nothing by more.
+const MAX_WIDTH: i64 = 1 << 16;
+const MAX_PRECISION: i64 = 32767;
+/// Values above are error numbers as pointers, as `IS_ERR_VALUE` has it.
+const ERRORS: u64 = 4095u64.wrapping_neg();
 
 /// Flags, width and precision of one conversion.
-#[derive(Clone, Copy, Default)]
-struct Spec {
-    left: bool,
-    plus: bool,
-    space: bool,
-    alternate: bool,
-    zero: bool,
-    width: usize,
-    precision: Option<usize>,
-    /// Size of an integer argument in bytes.
-    size: u8,
+#[derive(Clone, Copy)]
+pub(super) struct Spec {
+    pub(super) left: bool,
+    pub(super) plus: bool,
+    pub(super) space: bool,
+    pub(super) alternate: bool,
+    pub(super) zero: bool,
+    pub(super) signed: bool,
+    pub(super) upper: bool,
+    pub(super) base: u64,
+    /// -1 for none.
+    pub(super) width: i64,
+    /// -1 for none.
+    pub(super) precision: i64,
+}
+
+impl Spec {
+    /// No flags; decimal.
+    pub(super) const PLAIN: Spec = Spec {
+        left: false,
+        plus: false,
+        space: false,
+        alternate: false,
+        zero: false,
+        signed: false,
+        upper: false,
+        base: 10,
+        width: -1,
+        precision: -1,
+    };
+
+    /// `0x` and digits with leading zeros, `width` characters in all.
+    pub(super) const fn hexadecimal(width: i64) -> Spec {
+        Spec {
+            alternate: true,
+            zero: true,
+            base: 16,
+            width,
+            ..Spec::PLAIN
+        }
+    }
 }
 
 /// A buffer for one converted argument.
-struct Text {
-    bytes: [u8; LONGEST],
+pub(super) struct Text {
+    bytes: [u8; ROOM],
     len: usize,
 }
 
 impl Text {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Text {
-            bytes: [0; LONGEST],
+            bytes: [0; ROOM],
             len: 0,
         }
     }
 
-    fn push(&mut self, byte: u8) {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&[])
+    }
+}
+
+impl Sink for Text {
+    fn byte(&mut self, byte: u8) {
         if let Some(place) = self.bytes.get_mut(self.len) {
             *place = byte;
             self.len += 1;
         }
     }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or(&[])
-    }
 }
 
 impl Write for Text {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        text.bytes().for_each(|byte| self.push(byte));
+        text.bytes().for_each(|byte| self.byte(byte));
         Ok(())
     }
 }
 
-fn put(out: &mut dyn Write, byte: u8) {
-    // Only printable text and line ends reach the log; the rest is shown as the kernel does not.
-    let c = match byte {
-        b'\n' | b'\t' | 0x20..=0x7e => byte as char,
-        _ => '?',
+fn repeat(out: &mut dyn Sink, byte: u8, times: i64) {
+    (0..times).for_each(|_| out.byte(byte));
+}
+
+/// A text that is known: cut at the precision, padded with spaces to the width.
+pub(super) fn padded(out: &mut dyn Sink, spec: &Spec, text: &[u8]) {
+    let text = match usize::try_from(spec.precision) {
+        Ok(precision) => text.get(..precision).unwrap_or(text),
+        Err(_) => text,
     };
-    let _ = out.write_char(c);
-}
-
-fn pad(out: &mut dyn Write, spec: &Spec, text: &[u8]) {
-    let fill = spec.width.saturating_sub(text.len());
+    let fill = spec.width - text.len() as i64;
     if !spec.left {
-        (0..fill).for_each(|_| put(out, b' '));
+        repeat(out, b' ', fill);
     }
-    text.iter().for_each(|byte| put(out, *byte));
+    text.iter().for_each(|byte| out.byte(*byte));
     if spec.left {
-        (0..fill).for_each(|_| put(out, b' '));
+        repeat(out, b' ', fill);
     }
 }
 
-fn digits(mut value: u64, base: u64, upper: bool, out: &mut Text) {
-    let mut reversed = [0u8; 64];
-    let mut n = 0;
-    loop {
-        let digit = (value % base) as u8;
-        reversed[n] = match digit {
+/// A number, as number() of lib/vsprintf.c: `value` is sign-extended if the conversion is signed.
+pub(super) fn number(out: &mut dyn Sink, spec: &Spec, value: u64) {
+    let zero = spec.zero && !spec.left;
+    let negative = spec.signed && (value as i64) < 0;
+    let mut magnitude = if negative {
+        value.wrapping_neg()
+    } else {
+        value
+    };
+    let sign = match spec.signed {
+        true if negative => Some(b'-'),
+        true if spec.plus => Some(b'+'),
+        true if spec.space => Some(b' '),
+        _ => None,
+    };
+    let prefix: &[u8] = match (spec.alternate, spec.base) {
+        (true, 16) if spec.upper => b"0X",
+        (true, 16) => b"0x",
+        (true, 8) if magnitude != 0 => b"0",
+        _ => b"",
+    };
+    // Never 0, which the compiler shall see.
+    let base = core::cmp::max(spec.base, 2);
+    let mut reversed = [0u8; 24];
+    let mut count = 0;
+    for place in &mut reversed {
+        let digit = (magnitude % base) as u8;
+        *place = match digit {
             0..=9 => b'0' + digit,
-            _ if upper => b'A' + digit - 10,
+            _ if spec.upper => b'A' + digit - 10,
             _ => b'a' + digit - 10,
         };
-        n += 1;
-        value /= base;
-        if value == 0 {
+        count += 1;
+        magnitude /= base;
+        if magnitude == 0 {
             break;
         }
     }
-    reversed[..n].iter().rev().for_each(|byte| out.push(*byte));
+    let precision = core::cmp::max(spec.precision, count);
+    let fill = spec.width - precision - prefix.len() as i64 - i64::from(sign.is_some());
+    if !zero && !spec.left {
+        repeat(out, b' ', fill);
+    }
+    if let Some(sign) = sign {
+        out.byte(sign);
+    }
+    prefix.iter().for_each(|byte| out.byte(*byte));
+    if zero {
+        repeat(out, b'0', fill);
+    }
+    repeat(out, b'0', precision - count);
+    let digits = reversed.get(..count as usize).unwrap_or(&[]);
+    digits.iter().rev().for_each(|byte| out.byte(*byte));
+    if spec.left {
+        repeat(out, b' ', fill);
+    }
 }
 
-fn number(out: &mut dyn Write, spec: &Spec, value: u64, kind: u8) {
-    let bits = u32::from(spec.size) * 8;
-    let signed = matches!(kind, b'd' | b'i');
-    let cut = if bits >= 64 {
-        value
-    } else {
-        value & ((1 << bits) - 1)
+/// What is printed instead of what a pointer to nowhere points to.
+pub(super) fn nowhere(address: u64) -> Option<&'static [u8]> {
+    match address {
+        0 => Some(b"(null)"),
+        1..=4095 | ERRORS.. => Some(b"(efault)"),
+        _ => None,
+    }
+}
+
+/// The length of the string at `address`, at most `limit`; none if not even its beginning can be
+/// read. A string ends where memory does.
+fn length(args: &mut dyn Args, address: u64, limit: u64) -> Option<u64> {
+    let mut chunk = [0; 64];
+    let mut len = 0;
+    while len < limit {
+        let at = address.wrapping_add(len);
+        // Never across a page: the next one may not be there.
+        let part = core::cmp::min(64 - at % 64, limit - len) as usize;
+        let part = chunk.get_mut(..part).unwrap_or(&mut []);
+        if !args.bytes(at, part) {
+            return (len > 0).then_some(len);
+        }
+        if let Some(end) = part.iter().position(|byte| *byte == 0) {
+            return Some(len + end as u64);
+        }
+        len += part.len() as u64;
+    }
+    Some(limit)
+}
+
+pub(super) fn string(args: &mut dyn Args, out: &mut dyn Sink, spec: &Spec, address: u64) {
+    if let Some(text) = nowhere(address) {
+        return padded(out, spec, text);
+    }
+    let limit = u64::try_from(spec.precision).map_or(LONGEST, |limit| limit.min(LONGEST));
+    let Some(len) = length(args, address, limit) else {
+        return padded(out, spec, b"(efault)");
     };
-    let negative = signed && cut >> (bits - 1) & 1 != 0;
-    let magnitude = match negative {
-        true if bits >= 64 => cut.wrapping_neg(),
-        true => (1 << bits) - cut,
-        false => cut,
-    };
-    let mut body = Text::new();
-    if magnitude != 0 || spec.precision != Some(0) {
-        let base = match kind {
-            b'x' | b'X' => 16,
-            b'o' => 8,
-            _ => 10,
-        };
-        digits(magnitude, base, kind == b'X', &mut body);
+    let fill = spec.width - len as i64;
+    if !spec.left {
+        repeat(out, b' ', fill);
     }
-    let mut sign = Text::new();
-    if negative {
-        sign.push(b'-');
-    } else if signed && spec.plus {
-        sign.push(b'+');
-    } else if signed && spec.space {
-        sign.push(b' ');
-    }
-    if spec.alternate && magnitude != 0 {
-        match kind {
-            b'x' => sign.write_str("0x").unwrap_or(()),
-            b'X' => sign.write_str("0X").unwrap_or(()),
-            b'o' => sign.push(b'0'),
-            _ => {}
+    let mut chunk = [0; 64];
+    let mut done = 0;
+    while done < len {
+        let at = address.wrapping_add(done);
+        let part = core::cmp::min(64 - at % 64, len - done) as usize;
+        let part = chunk.get_mut(..part).unwrap_or(&mut []);
+        // What was there a moment ago is not any more: the length is kept.
+        if !args.bytes(at, part) {
+            part.fill(b'?');
         }
+        part.iter().for_each(|byte| out.byte(*byte));
+        done += part.len() as u64;
     }
-    let mut zeros = spec.precision.unwrap_or(0).saturating_sub(body.len);
-    if spec.zero && !spec.left && spec.precision.is_none() {
-        zeros = spec.width.saturating_sub(sign.len + body.len);
-    }
-    let mut all = Text::new();
-    sign.as_bytes().iter().for_each(|byte| all.push(*byte));
-    (0..zeros.min(LONGEST)).for_each(|_| all.push(b'0'));
-    body.as_bytes().iter().for_each(|byte| all.push(*byte));
-    pad(out, spec, all.as_bytes());
-}
-
-fn string(args: &mut dyn Args, out: &mut dyn Write, spec: &Spec, address: u64) {
-    let limit = spec.precision.unwrap_or(LONGEST).min(LONGEST);
-    let mut text = Text::new();
-    if address < 4096 {
-        let _ = text.write_str("(null)");
-        text.len = text.len.min(limit);
-        return pad(out, spec, text.as_bytes());
-    }
-    let mut byte = [0];
-    while text.len < limit {
-        if !args.bytes(address.wrapping_add(text.len as u64), &mut byte) {
-            if text.len == 0 {
-                let _ = text.write_str("(efault)");
-            }
-            break;
-        }
-        if byte[0] == 0 {
-            break;
-        }
-        text.push(byte[0]);
-    }
-    pad(out, spec, text.as_bytes());
-}
-
-fn hex(text: &mut Text, bytes: &[u8], separator: Option<u8>) {
-    for (n, byte) in bytes.iter().enumerate() {
-        if let (Some(separator), true) = (separator, n > 0) {
-            text.push(separator);
-        }
-        let _ = write!(text, "{byte:02x}");
+    if spec.left {
+        repeat(out, b' ', fill);
     }
 }
 
-fn ipv6(text: &mut Text, bytes: &[u8; 16], compressed: bool, colons: bool) {
-    let mut groups = [0u16; 8];
-    for (group, pair) in groups.iter_mut().zip(bytes.chunks_exact(2)) {
-        *group = u16::from_be_bytes([pair[0], pair[1]]);
+/// An address in hexadecimal, with leading zeros unless a width is given.
+pub(super) fn address(out: &mut dyn Sink, spec: &Spec, value: u64) {
+    let mut spec = Spec { base: 16, ..*spec };
+    if spec.width < 0 {
+        spec.width = 16;
+        spec.zero = true;
     }
-    // The longest run of at least two zero groups becomes "::".
-    let (mut start, mut length) = (8, 1);
-    if compressed {
-        for n in 0..8 {
-            let run = groups[n..].iter().take_while(|group| **group == 0).count();
-            if run > length {
-                (start, length) = (n, run);
-            }
-        }
-    }
-    let mut n = 0;
-    let mut separate = false;
-    while n < 8 {
-        if n == start {
-            let _ = text.write_str("::");
-            n += length;
-            separate = false;
-            continue;
-        }
-        if separate && colons {
-            text.push(b':');
-        }
-        let _ = match compressed {
-            true => write!(text, "{:x}", groups[n]),
-            false => write!(text, "{:04x}", groups[n]),
-        };
-        separate = true;
-        n += 1;
-    }
+    number(out, &spec, value);
 }
 
-/// `%p` and its extensions: `rest` is the format after the `p`. Returns the letters used up.
-fn pointer(args: &mut dyn Args, out: &mut dyn Write, spec: &Spec, rest: &[u8]) -> usize {
-    let address = args.word();
-    let letter = rest.first().copied().unwrap_or(0);
-    let used = rest
-        .iter()
-        .take_while(|byte| byte.is_ascii_alphanumeric())
-        .count();
-    let mut text = Text::new();
-    let mut six = [0; 6];
-    let mut sixteen = [0; 16];
-    match letter {
-        b'M' | b'm' => {
-            let order = rest.get(1).copied().filter(|b| matches!(b, b'F' | b'R'));
-            if args.bytes(address, &mut six) {
-                if order == Some(b'R') {
-                    six.reverse();
-                }
-                let separator = match (letter, order) {
-                    (b'm', _) => None,
-                    (_, Some(b'F')) => Some(b'-'),
-                    _ => Some(b':'),
-                };
-                hex(&mut text, &six, separator);
-            } else {
-                let _ = text.write_str("(efault)");
-            }
-            pad(out, spec, text.as_bytes());
-            1 + usize::from(order.is_some())
+/// `%pe`: the name of an error number that is a pointer.
+pub(super) fn error_pointer(out: &mut dyn Sink, spec: &Spec, value: u64) {
+    if value < ERRORS {
+        return address(out, spec, value);
+    }
+    match errname::name(value.wrapping_neg()) {
+        Some(name) => {
+            let mut text = Text::new();
+            text.byte(b'-');
+            let _ = text.write_str(name);
+            padded(out, spec, text.as_bytes());
         }
-        b'I' | b'i' if rest.get(1) == Some(&b'4') => {
-            let mut four = [0; 4];
-            if args.bytes(address, &mut four) {
-                let [a, b, c, d] = four;
-                let _ = match letter {
-                    b'I' => write!(text, "{a}.{b}.{c}.{d}"),
-                    _ => write!(text, "{a:03}.{b:03}.{c:03}.{d:03}"),
-                };
-            } else {
-                let _ = text.write_str("(efault)");
-            }
-            pad(out, spec, text.as_bytes());
-            used.min(3)
-        }
-        b'I' | b'i' if rest.get(1) == Some(&b'6') => {
-            let compressed = letter == b'I' && rest.get(2) == Some(&b'c');
-            if args.bytes(address, &mut sixteen) {
-                ipv6(&mut text, &sixteen, compressed, letter == b'I');
-            } else {
-                let _ = text.write_str("(efault)");
-            }
-            pad(out, spec, text.as_bytes());
-            2 + usize::from(compressed)
-        }
-        b'h' => {
-            let separator = match rest.get(1) {
-                Some(b'C') => Some(b':'),
-                Some(b'D') => Some(b'-'),
-                Some(b'N') => None,
-                _ => Some(b' '),
+        None => {
+            let spec = Spec {
+                signed: true,
+                base: 10,
+                ..*spec
             };
-            let mut buffer = [0; 64];
-            let len = spec.width.clamp(1, 64);
-            let part = buffer.get_mut(..len).unwrap_or(&mut []);
-            if args.bytes(address, part) {
-                hex(&mut text, part, separator);
-            } else {
-                let _ = text.write_str("(efault)");
-            }
-            pad(out, &Spec::default(), text.as_bytes());
-            1 + usize::from(matches!(rest.get(1), Some(b'C' | b'D' | b'N')))
-        }
-        b'e' => {
-            let _ = write!(text, "{}", address as i64);
-            pad(out, spec, text.as_bytes());
-            1
-        }
-        b'S' | b's' | b'B' => {
-            args.symbol(address, &mut text);
-            pad(out, spec, text.as_bytes());
-            used.clamp(1, 2)
-        }
-        b'a' => {
-            let mut eight = [0; 8];
-            if args.bytes(address, &mut eight) {
-                let _ = write!(text, "{:#018x}", u64::from_le_bytes(eight));
-            } else {
-                let _ = text.write_str("(efault)");
-            }
-            pad(out, spec, text.as_bytes());
-            used.min(2)
-        }
-        b'U' => {
-            if args.bytes(address, &mut sixteen) {
-                let swapped = !matches!(rest.get(1), Some(b'b' | b'B'));
-                if swapped {
-                    sixteen[..4].reverse();
-                    sixteen[4..6].reverse();
-                    sixteen[6..8].reverse();
-                }
-                for (n, byte) in sixteen.iter().enumerate() {
-                    if matches!(n, 4 | 6 | 8 | 10) {
-                        text.push(b'-');
-                    }
-                    let _ = write!(text, "{byte:02x}");
-                }
-            } else {
-                let _ = text.write_str("(efault)");
-            }
-            pad(out, spec, text.as_bytes());
-            used.min(2)
-        }
-        b'V' => {
-            // struct va_format: the format, then a pointer to a va_list.
-            let mut both = [0; 16];
-            if args.bytes(address, &mut both) {
-                let word =
-                    |at: usize| u64::from_le_bytes(both[at..at + 8].try_into().unwrap_or([0; 8]));
-                let (nested, list) = (word(0), word(8));
-                let mut text = Text::new();
-                let mut byte = [0];
-                while args.bytes(nested.wrapping_add(text.len as u64), &mut byte)
-                    && byte[0] != 0
-                    && text.len < LONGEST - 1
-                {
-                    text.push(byte[0]);
-                }
-                if args.push(list) {
-                    format(text.as_bytes(), args, out);
-                    args.pop();
-                }
-            }
-            1
-        }
-        b'r' | b'R' => {
-            // struct resource: start and end come first.
-            if args.bytes(address, &mut sixteen) {
-                let word = |at: usize| {
-                    u64::from_le_bytes(sixteen[at..at + 8].try_into().unwrap_or([0; 8]))
-                };
-                let _ = write!(text, "[{:#x}-{:#x}]", word(0), word(8));
-            } else {
-                let _ = text.write_str("(efault)");
-            }
-            pad(out, spec, text.as_bytes());
-            1
-        }
-        b'N' if rest.get(1) == Some(&b'F') => {
-            let mut eight = [0; 8];
-            if args.bytes(address, &mut eight) {
-                let _ = write!(text, "{:#018x}", u64::from_le_bytes(eight));
-            }
-            pad(out, spec, text.as_bytes());
-            2
-        }
-        _ => {
-            let _ = write!(text, "{address:016x}");
-            pad(out, spec, text.as_bytes());
-            usize::from(matches!(letter, b'x' | b'K'))
+            number(out, &spec, value);
         }
     }
+}
+
+/// `%pV`: struct va_format holds a format, then a pointer to a va_list.
+pub(super) fn nested(args: &mut dyn Args, out: &mut dyn Sink, address: u64) -> bool {
+    let mut both = [0; 16];
+    if !args.bytes(address, &mut both) {
+        return false;
+    }
+    let (template, list) = (pointer::word(&both, 0), pointer::word(&both, 8));
+    let mut room = [0; ROOM];
+    let Some(len) = length(args, template, ROOM as u64) else {
+        return false;
+    };
+    let text = room.get_mut(..len as usize).unwrap_or(&mut []);
+    if !args.bytes(template, text) || !args.push(list) {
+        return false;
+    }
+    format(text, args, out);
+    args.pop();
+    true
 }
 
 /// Formats `template` with `args` into `out`.
-pub fn format(template: &[u8], args: &mut dyn Args, out: &mut dyn Write) {
+pub fn format(template: &[u8], args: &mut dyn Args, out: &mut dyn Sink) {
     let mut rest = template;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
         if byte != b'%' {
-            put(out, byte);
+            out.byte(byte);
             continue;
         }
-        let mut spec = Spec {
-            size: 4,
-            ..Spec::default()
-        };
+        let mut spec = Spec::PLAIN;
         while let Some((&flag, tail)) = rest.split_first() {
             match flag {
                 b'-' => spec.left = true,
@@ -421,62 +337,93 @@ pub fn format(template: &[u8], args: &mut dyn Args, out: &mut dyn Write) {
             }
             rest = tail;
         }
-        spec.width = count(&mut rest, args, &mut spec.left).unwrap_or(0);
+        if let Some(width) = count(&mut rest, args) {
+            spec.left |= width < 0;
+            spec.width = width.abs().min(MAX_WIDTH);
+        }
         if let Some((b'.', tail)) = rest.split_first() {
             rest = tail;
-            let mut negative = false;
-            let precision = count(&mut rest, args, &mut negative).unwrap_or(0);
-            spec.precision = (!negative).then_some(precision);
+            // A point with nothing behind it says nothing.
+            if let Some(precision) = count(&mut rest, args) {
+                spec.precision = precision.clamp(0, MAX_PRECISION);
+            }
         }
-        while let Some((&letter, tail)) = rest.split_first() {
-            spec.size = match (letter, spec.size) {
-                (b'h', 2) => 1,
-                (b'h', _) => 2,
-                (b'l' | b'L' | b'q' | b'z' | b'Z' | b't' | b'j', _) => 8,
-                _ => break,
-            };
-            rest = tail;
-        }
+        let size = size(&mut rest);
         let Some((&kind, tail)) = rest.split_first() else {
             return;
         };
         rest = tail;
         match kind {
             b'd' | b'i' | b'u' | b'x' | b'X' | b'o' => {
-                let value = args.word();
-                number(out, &spec, value, kind);
+                spec.signed = matches!(kind, b'd' | b'i');
+                spec.upper = kind == b'X';
+                spec.base = match kind {
+                    b'x' | b'X' => 16,
+                    b'o' => 8,
+                    _ => 10,
+                };
+                let value = cut(args.word(), size, spec.signed);
+                number(out, &spec, value);
             }
             b'c' => {
                 let value = args.word() as u8;
-                pad(out, &spec, &[value]);
+                let spec = Spec {
+                    precision: -1,
+                    ..spec
+                };
+                padded(out, &spec, &[value]);
             }
             b's' => {
                 let address = args.word();
                 string(args, out, &spec, address);
             }
             b'p' => {
-                let used = pointer(args, out, &spec, rest);
-                rest = rest.get(used..).unwrap_or(&[]);
+                pointer::pointer(args, out, &spec, rest);
+                let letters = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric());
+                rest = rest.get(letters.count()..).unwrap_or(&[]);
             }
-            b'%' => put(out, b'%'),
+            b'%' => out.byte(b'%'),
             // The kernel stops at what it does not know, since the arguments are then out of step.
             _ => return,
         }
     }
 }
 
-/// A width or precision: digits or `*`. At most 999.
-fn count(rest: &mut &[u8], args: &mut dyn Args, left: &mut bool) -> Option<usize> {
+/// The low `size` bytes of `value`, sign-extended if asked.
+fn cut(value: u64, size: u32, signed: bool) -> u64 {
+    let unused = 64 - size * 8;
+    let high = value << unused;
+    match signed {
+        true => ((high as i64) >> unused) as u64,
+        false => high >> unused,
+    }
+}
+
+/// The length modifier: the size of an integer in bytes.
+fn size(rest: &mut &[u8]) -> u32 {
+    let (used, size) = match rest {
+        [b'h', b'h', ..] => (2, 1),
+        [b'l', b'l', ..] => (2, 8),
+        [b'H', ..] => (1, 1),
+        [b'h', ..] => (1, 2),
+        [b'l' | b'L' | b'z' | b't', ..] => (1, 8),
+        _ => (0, 4),
+    };
+    *rest = rest.get(used..).unwrap_or(&[]);
+    size
+}
+
+/// A width or precision: digits or `*`.
+fn count(rest: &mut &[u8], args: &mut dyn Args) -> Option<i64> {
     if let Some((b'*', tail)) = rest.split_first() {
         *rest = tail;
-        let value = args.word() as i32;
-        *left |= value < 0;
-        return Some((value.unsigned_abs() as usize).min(999));
+        return Some(i64::from(args.word() as i32));
     }
     let mut value = None;
     while let Some((&digit @ b'0'..=b'9', tail)) = rest.split_first() {
         *rest = tail;
-        value = Some((value.unwrap_or(0) * 10 + usize::from(digit - b'0')).min(999));
+        let so_far: i64 = value.unwrap_or(0);
+        value = Some((so_far * 10 + i64::from(digit - b'0')).min(1 << 30));
     }
     value
 }

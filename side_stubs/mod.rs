@@ -9,11 +9,19 @@
 // The kernel module and the host tests each use a part of the pure layers.
 #![allow(unreachable_pub)]
 
+pub(crate) mod arguments;
 pub(crate) mod config_space;
 pub(crate) mod contract;
+mod errname;
 pub(crate) mod format;
+mod format_pointer;
 pub(crate) mod handlers;
+pub(crate) mod iova;
+pub(crate) mod pace;
 pub(crate) mod packet;
 pub(crate) mod policy;
+pub(crate) mod request;
 pub(crate) mod ring3;
+pub(crate) mod rings;
+pub(crate) mod setters;
 pub(crate) mod table;

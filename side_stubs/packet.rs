@@ -95,9 +95,103 @@ pub const fn status_up_to(value: u64, max: i32) -> i32 {
     }
 }
 
+/// The one's complement sum of 16-bit words (RFC 1071) of bytes that come in pieces.
+#[derive(Clone, Copy, Default)]
+pub struct Sum {
+    total: u64,
+    odd: bool,
+}
+
+impl Sum {
+    /// Adds the next bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            let shift = if self.odd { 0 } else { 8 };
+            self.total += u64::from(byte) << shift;
+            self.odd = !self.odd;
+        }
+    }
+
+    /// The inverted sum as it lies in a packet's memory; all ones for 0, which UDP takes for "none".
+    pub fn mangled(self) -> u16 {
+        let mut total = self.total;
+        while total >> 16 != 0 {
+            total = (total & 0xffff) + (total >> 16);
+        }
+        match !(total as u16) {
+            0 => u16::MAX,
+            sum => sum.to_be(),
+        }
+    }
+}
+
+/// How many of the first bytes of a frame are Ethernet, VLAN, IP and TCP or UDP headers.
+pub fn header_length(frame: &[u8]) -> usize {
+    let half = |at: usize| Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
+    let mut at = ETH_HLEN as usize;
+    let mut kind = half(12).unwrap_or(0);
+    for _ in 0..2 {
+        if matches!(kind, 0x8100 | 0x88a8) {
+            kind = half(at + 2).unwrap_or(0);
+            at += 4;
+        }
+    }
+    let (transport, protocol) = match (kind, frame.get(at)) {
+        (0x0800, Some(first)) if first >> 4 == 4 => {
+            let whole = half(at + 6).is_some_and(|fragment| fragment & 0x1fff == 0);
+            let protocol = frame.get(at + 9).filter(|_| whole);
+            (at + usize::from(first & 0xf) * 4, protocol)
+        }
+        (0x86dd, Some(first)) if first >> 4 == 6 => (at + 40, frame.get(at + 6)),
+        _ => (at, None),
+    };
+    let end = match protocol {
+        Some(6) => match frame.get(transport + 12) {
+            Some(offset) => transport + core::cmp::max(usize::from(offset >> 4) * 4, 20),
+            None => transport,
+        },
+        Some(17) => transport + 8,
+        _ => transport,
+    };
+    core::cmp::min(end, frame.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sums_do_not_depend_on_the_pieces() {
+        // The example of RFC 1071, section 3: the sum is 0xddf2.
+        let bytes = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
+        for cut in 0..=bytes.len() {
+            let mut sum = Sum::default();
+            sum.add(&bytes[..cut]);
+            sum.add(&bytes[cut..]);
+            assert_eq!(sum.mangled(), (!0xddf2u16).to_be());
+        }
+        let mut ones = Sum::default();
+        ones.add(&[0xff, 0xff]);
+        assert_eq!(ones.mangled(), u16::MAX);
+    }
+
+    #[test]
+    fn headers_are_measured_and_never_beyond_the_frame() {
+        let mut tcp = [0u8; 100];
+        tcp[12..15].copy_from_slice(&[0x08, 0x00, 0x45]);
+        tcp[23] = 6;
+        tcp[14 + 20 + 12] = 0x80;
+        assert_eq!(header_length(&tcp), 14 + 20 + 32);
+        let mut udp = [0u8; 100];
+        udp[12..18].copy_from_slice(&[0x81, 0x00, 0, 1, 0x86, 0xdd]);
+        udp[18] = 0x60;
+        udp[24] = 17;
+        assert_eq!(header_length(&udp), 18 + 40 + 8);
+        for len in 0..tcp.len() {
+            assert!(header_length(&tcp[..len]) <= len);
+            assert!(header_length(&udp[..len]) <= len);
+        }
+    }
 
     #[test]
     fn a_plain_frame_is_found() {

@@ -2,52 +2,11 @@
 
 //! The vocabulary in which the import table is written.
 
+pub(crate) use super::arguments::{Arg, Kind};
 use crate::call::{Call, Outcome};
 
 /// A handler of a gate: runs in ring 0 on the upcall's own kernel stack, with interrupts on.
 pub(crate) type Handler = fn(&mut Call<'_>) -> Outcome;
-
-/// What an argument of a gate is. The dispatcher checks each before the handler runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Arg {
-    /// A number; the handler knows its range.
-    Word,
-    /// The address of memory of the domain that the handler will read or write piecewise.
-    Addr,
-    /// As `Addr`, or NULL.
-    AddrOrNull,
-    /// A string that ends within a page's length.
-    Str,
-    /// As `Str`, or NULL.
-    StrOrNull,
-    /// A function of the driver's text.
-    Fn,
-    /// As `Fn`, or NULL.
-    FnOrNull,
-    /// Memory of at least as many bytes as the argument with this index says.
-    Buf(u8),
-    /// The handle of an object of the domain, of the kind named; the handler looks it up by
-    /// [`Call::object`], which refuses a handle that is not this domain's.
-    Obj(Kind),
-    /// The variable arguments of a format.
-    Format,
-}
-
-/// Kinds of objects that a domain names by handle.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    NetDevice,
-    NetQueue,
-    Napi,
-    SkBuff,
-    PciDevice,
-    Device,
-    Timer,
-    Work,
-    Mutex,
-    PtpClock,
-    Page,
-}
 
 /// Where an import may be called.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +30,10 @@ pub(crate) enum Init {
     BootCpu,
     /// A copy of the kernel's `__cpu_online_mask`.
     OnlineMask,
+    /// The number of online CPUs.
+    OnlineCount,
+    /// For each byte the one with its bits in the other order.
+    ReversedBits,
     /// A pointer to the variable itself: a token that stands for a kernel object.
     Token,
 }

@@ -52,6 +52,11 @@ pub(crate) struct Call<'a> {
     pub(crate) frame: &'a mut Frame,
     /// Whether the caller may sleep, from the upcall's declaration and the virtual CPU state.
     pub(crate) context: Context,
+    /// The upcall that made it, for reports.
+    pub(crate) upcall: &'static str,
+    /// When the upcall must be over, in ns of monotonic time: nothing that it asks for may sleep
+    /// longer.
+    pub(crate) deadline: u64,
 }
 
 impl Call<'_> {

@@ -1,86 +1,190 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Counters of upcalls and the ring of recent crossings, which reports print after a failure.
+//!
+//! Both are written at every crossing on every CPU, so neither takes a lock. A reader may see a
+//! count that is about to change, or of an entry that is just being overwritten the old arguments.
 
-use crate::sys::lock::BhLock;
-use kernel::alloc::flags::GFP_ATOMIC;
+use crate::fault_handler::ring::{Crossing, What};
+use crate::side_stubs::table;
+use core::sync::atomic::{AtomicU64, AtomicU8, AtomicUsize, Ordering};
 use kernel::prelude::*;
+use kernel::sync::SetOnce;
+
+/// Kinds of upcalls that are told apart; more share the last slot's count.
+const NAMES: usize = 96;
+
+struct Slot {
+    name: SetOnce<&'static str>,
+    count: AtomicU64,
+}
+
+/// Places in which a name's slot is remembered, so that it is not searched for at each upcall.
+const HINTS: usize = 64;
 
 /// Upcalls by name.
 pub(crate) struct Upcalls {
-    counts: BhLock<KVec<(&'static str, u64)>>,
+    slots: KVec<Slot>,
+    hints: [AtomicU8; HINTS],
 }
 
 impl Upcalls {
-    pub(crate) const fn new() -> Self {
-        Upcalls {
-            counts: BhLock::new(KVec::new()),
+    pub(crate) fn new() -> Result<Self> {
+        let mut slots = KVec::with_capacity(NAMES, GFP_KERNEL)?;
+        for _ in 0..NAMES {
+            let slot = Slot {
+                name: SetOnce::new(),
+                count: AtomicU64::new(0),
+            };
+            slots.push(slot, GFP_KERNEL)?;
         }
+        Ok(Upcalls {
+            slots,
+            hints: [const { AtomicU8::new(0) }; HINTS],
+        })
     }
 
-    /// Counts one upcall.
-    pub(crate) fn count(&self, name: &'static str) {
-        let mut counts = self.counts.lock();
-        for entry in counts.iter_mut() {
-            // Names are literals: the same pointer in nearly all cases.
-            if core::ptr::eq(entry.0, name) || entry.0 == name {
-                entry.1 += 1;
-                return;
+    /// Counts one upcall. Returns its slot, which [`Recent::upcall`] notes.
+    pub(crate) fn count(&self, name: &'static str) -> usize {
+        let hint = &self.hints[name.as_ptr() as usize / 4 % HINTS];
+        let at = usize::from(hint.load(Ordering::Relaxed));
+        if let Some(slot) = self.slots.get(at) {
+            if slot
+                .name
+                .copy()
+                .is_some_and(|known| core::ptr::eq(known, name))
+            {
+                slot.count.fetch_add(1, Ordering::Relaxed);
+                return at;
             }
         }
-        // Without memory the count begins later; nothing depends on it.
-        let _ = counts.push((name, 1), GFP_ATOMIC);
+        let at = self.slot(name);
+        hint.store(at as u8, Ordering::Relaxed);
+        if let Some(slot) = self.slots.get(at) {
+            slot.count.fetch_add(1, Ordering::Relaxed);
+        }
+        at
+    }
+
+    fn slot(&self, name: &'static str) -> usize {
+        for (at, slot) in self.slots.iter().enumerate() {
+            match slot.name.as_ref() {
+                // Names are literals: the same pointer each time, though two literals of the same
+                // text may have two slots.
+                Some(known) if core::ptr::eq(*known, name) => return at,
+                Some(_) => {}
+                None => {
+                    if slot.name.populate(name) {
+                        return at;
+                    }
+                    // Another CPU was first. If it was with the same name, there will be two
+                    // slots of it, which `each` adds up.
+                }
+            }
+        }
+        NAMES - 1
+    }
+
+    fn name(&self, at: usize) -> &'static str {
+        self.slots
+            .get(at)
+            .and_then(|slot| slot.name.copy())
+            .unwrap_or("?")
     }
 
     /// Calls `f` for each upcall that happened, with its count.
     pub(crate) fn each(&self, mut f: impl FnMut(&'static str, u64)) {
-        for (name, count) in self.counts.lock().iter() {
-            f(name, *count);
+        for (at, slot) in self.slots.iter().enumerate() {
+            let Some(name) = slot.name.copy() else {
+                break;
+            };
+            let same = |other: &&Slot| other.name.copy() == Some(name);
+            if self.slots[..at].iter().any(|other| same(&other)) {
+                continue;
+            }
+            let slots = self.slots[at..].iter().filter(same);
+            f(
+                name,
+                slots.map(|slot| slot.count.load(Ordering::Relaxed)).sum(),
+            );
         }
     }
-}
-
-/// One crossing of the ring.
-#[derive(Clone, Copy)]
-pub(crate) enum Crossing {
-    /// Nothing yet.
-    None,
-    /// The kernel called the driver: name, first argument.
-    Upcall(&'static str, u64),
-    /// The driver called the kernel: symbol, first two arguments.
-    Import(&'static str, u64, u64),
 }
 
 const RECENT: usize = 32;
+/// In an entry's code: the rest is a slot of [`Upcalls`]; without it, an import's index and one.
+const UPCALL: u64 = 1 << 32;
+
+struct Entry {
+    code: AtomicU64,
+    when: AtomicU64,
+    arguments: [AtomicU64; 3],
+}
 
 /// The last crossings of a domain, oldest overwritten first.
 pub(crate) struct Recent {
-    ring: BhLock<([Crossing; RECENT], usize)>,
+    /// [`RECENT`] entries; not inside, since a domain is made on a kernel stack.
+    ring: KVec<Entry>,
+    next: AtomicUsize,
 }
 
 impl Recent {
-    pub(crate) const fn new() -> Self {
-        Recent {
-            ring: BhLock::new(([Crossing::None; RECENT], 0)),
+    pub(crate) fn new() -> Result<Self> {
+        let mut ring = KVec::with_capacity(RECENT, GFP_KERNEL)?;
+        for _ in 0..RECENT {
+            let entry = Entry {
+                code: AtomicU64::new(0),
+                when: AtomicU64::new(0),
+                arguments: [const { AtomicU64::new(0) }; 3],
+            };
+            ring.push(entry, GFP_KERNEL)?;
         }
+        Ok(Recent {
+            ring,
+            next: AtomicUsize::new(0),
+        })
     }
 
-    /// Notes a crossing.
-    pub(crate) fn push(&self, crossing: Crossing) {
-        let mut ring = self.ring.lock();
-        let at = ring.1 % RECENT;
-        ring.0[at] = crossing;
-        ring.1 += 1;
+    fn push(&self, code: u64, when: u64, arguments: [u64; 3]) {
+        let at = self.next.fetch_add(1, Ordering::Relaxed) % RECENT;
+        let entry = &self.ring[at];
+        for (place, value) in entry.arguments.iter().zip(arguments) {
+            place.store(value, Ordering::Relaxed);
+        }
+        entry.when.store(when, Ordering::Relaxed);
+        entry.code.store(code, Ordering::Relaxed);
     }
 
-    /// Calls `f` for each crossing, oldest first.
-    pub(crate) fn each(&self, mut f: impl FnMut(&Crossing)) {
-        let ring = self.ring.lock();
-        for n in 0..RECENT {
-            match &ring.0[(ring.1 + n) % RECENT] {
-                Crossing::None => {}
-                crossing => f(crossing),
-            }
-        }
+    /// Notes an upcall at `when`, in ns of monotonic time, by its slot and its first arguments.
+    pub(crate) fn upcall(&self, slot: usize, when: u64, arguments: [u64; 3]) {
+        self.push(UPCALL | slot as u64, when, arguments);
+    }
+
+    /// As [`Recent::upcall`] for a call of the import at `index` of the table.
+    pub(crate) fn import(&self, index: usize, when: u64, arguments: [u64; 3]) {
+        self.push(index as u64 + 1, when, arguments);
+    }
+
+    /// Calls `f` with the crossings, oldest first. `upcalls` has given the slots.
+    pub(crate) fn with<R>(
+        &self,
+        upcalls: &Upcalls,
+        f: impl FnOnce(&mut dyn Iterator<Item = Crossing>) -> R,
+    ) -> R {
+        let next = self.next.load(Ordering::Relaxed);
+        let mut entries = (0..RECENT).filter_map(|n| {
+            let entry = &self.ring[next.wrapping_add(n) % RECENT];
+            let what = match entry.code.load(Ordering::Relaxed) {
+                0 => return None,
+                code if code & UPCALL != 0 => What::Upcall(upcalls.name((code ^ UPCALL) as usize)),
+                code => What::Import(table::get(code as usize - 1).map_or("?", |one| one.name)),
+            };
+            Some(Crossing {
+                what,
+                when: entry.when.load(Ordering::Relaxed),
+                args: [0, 1, 2].map(|n: usize| entry.arguments[n].load(Ordering::Relaxed)),
+            })
+        });
+        f(&mut entries)
     }
 }

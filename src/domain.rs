@@ -3,29 +3,43 @@
 //! A domain: one loaded driver with everything that it may touch and everything that it holds.
 
 use crate::call::Violation;
+use crate::driver::Driver;
 use crate::image::Image;
+use crate::inject::Inject;
 use crate::memory::Memory;
 use crate::side_stubs::handlers;
 use crate::side_stubs::table;
+use crate::sys::cpu;
 use crate::sys::lock::BhLock;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::{Arc, SetOnce, UniqueArc};
 
 /// Longest driver name kept, as `MODULE_NAME_LEN`.
 pub(crate) const NAME_LEN: usize = 56;
+
+/// The number of the next domain; 0 is none's.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// One loaded driver. Upcalls, proxies and sysfs files hold references; the memory goes with the
 /// last of them.
 pub(crate) struct Domain {
     name: [u8; NAME_LEN],
     name_len: usize,
+    /// Tells the domains of this module's life apart.
+    pub(crate) number: u64,
+    /// The driver that lives in it.
+    driver: SetOnce<Arc<Driver>>,
+    /// Someone has begun to give back what it held, and is done with it.
+    burial: [AtomicBool; 2],
+    /// Where a test wants it to end.
+    pub(crate) inject: Inject,
     /// Set once, by the first cause of death; nothing enters ring 3 after that.
     dead: AtomicBool,
-    /// Set when the driver is being unloaded in order.
-    stopping: AtomicBool,
     /// Upcalls in progress on any CPU.
     active: AtomicU32,
+    /// When, in ns of monotonic time.
+    died: AtomicU64,
     /// The first cause.
     cause: BhLock<Option<crate::report::Death>>,
     /// Calls of each import, by its index.
@@ -36,13 +50,22 @@ pub(crate) struct Domain {
     pub(crate) imported: KVVec<AtomicBool>,
     /// Ring-3 time that one upcall may use, in ns: process context, atomic context.
     pub(crate) budget: [AtomicU64; 2],
+    /// The optimisations that are on: bits of `rings.rs`.
+    pub(crate) optimisations: AtomicU32,
     /// The recent crossings, for reports.
     pub(crate) recent: crate::counters::Recent,
     /// What is known of the driver file: sections, symbols, parameters.
     pub(crate) image: Image,
+    /// I/O ports of its devices that the driver has claimed.
+    pub(crate) ports: crate::ports::Ports,
+    /// The WARNs that were reported, for those that report once.
+    pub(crate) warned: crate::faults::Warned,
     // What the handlers keep, released by `release` in the promised order.
     pub(crate) pci: handlers::pci::State,
     pub(crate) dma: handlers::dma::State,
+    pub(crate) addresses: handlers::addresses::State,
+    pub(crate) pool: handlers::pool::State,
+    pub(crate) buffers: handlers::buffers::State,
     pub(crate) irq: handlers::irq::State,
     pub(crate) net: handlers::net::State,
     pub(crate) skb: handlers::skb::State,
@@ -67,34 +90,44 @@ impl Domain {
         let mut kept = [0; NAME_LEN];
         let name_len = core::cmp::min(name.len(), NAME_LEN);
         kept[..name_len].copy_from_slice(&name[..name_len]);
-        Ok(Arc::new(
-            Domain {
-                name: kept,
-                name_len,
-                dead: AtomicBool::new(false),
-                stopping: AtomicBool::new(false),
-                active: AtomicU32::new(0),
-                cause: BhLock::new(None),
-                crossings,
-                upcalls: crate::counters::Upcalls::new(),
-                imported,
-                budget: [AtomicU64::new(10_000_000_000), AtomicU64::new(500_000_000)],
-                recent: crate::counters::Recent::new(),
-                image,
-                pci: handlers::pci::State::new(),
-                dma: handlers::dma::State::new(),
-                irq: handlers::irq::State::new(),
-                net: handlers::net::State::new(),
-                skb: handlers::skb::State::new(),
-                timer: handlers::timer::State::new(),
-                work: handlers::work::State::new(),
-                pm: handlers::pm::State::new(),
-                ptp: handlers::ptp::State::new(),
-                lock: handlers::lock::State::new(),
-                memory,
-            },
-            GFP_KERNEL,
-        )?)
+        // Written in place: a copy more of this size is too much for a kernel stack.
+        let place = UniqueArc::new_uninit(GFP_KERNEL)?;
+        let domain = place.write(Domain {
+            name: kept,
+            name_len,
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            driver: SetOnce::new(),
+            burial: [const { AtomicBool::new(false) }; 2],
+            inject: Inject::new(),
+            dead: AtomicBool::new(false),
+            active: AtomicU32::new(0),
+            died: AtomicU64::new(0),
+            cause: BhLock::new(None),
+            crossings,
+            upcalls: crate::counters::Upcalls::new()?,
+            imported,
+            budget: [AtomicU64::new(10_000_000_000), AtomicU64::new(500_000_000)],
+            optimisations: AtomicU32::new(0),
+            recent: crate::counters::Recent::new()?,
+            image,
+            ports: crate::ports::Ports::new(),
+            warned: crate::faults::Warned::new(),
+            pci: handlers::pci::State::new(),
+            dma: handlers::dma::State::new(),
+            addresses: handlers::addresses::State::new(),
+            pool: handlers::pool::State::new(),
+            buffers: handlers::buffers::State::new(),
+            irq: handlers::irq::State::new(),
+            net: handlers::net::State::new(),
+            skb: handlers::skb::State::new(),
+            timer: handlers::timer::State::new(),
+            work: handlers::work::State::new(),
+            pm: handlers::pm::State::new(),
+            ptp: handlers::ptp::State::new(),
+            lock: handlers::lock::State::new(),
+            memory,
+        });
+        Ok(domain.into())
     }
 
     /// The driver's name.
@@ -102,20 +135,57 @@ impl Domain {
         core::str::from_utf8(&self.name[..self.name_len]).unwrap_or("?")
     }
 
+    /// Names the driver that lives in the domain. Once, before its first upcall.
+    pub(crate) fn set_driver(&self, driver: &Arc<Driver>) {
+        self.driver.populate(driver.clone());
+        let flags = driver.optimisations.load(Ordering::Relaxed);
+        self.optimisations.store(flags, Ordering::Relaxed);
+    }
+
+    /// The driver that lives in the domain.
+    pub(crate) fn driver(&self) -> Option<&Arc<Driver>> {
+        self.driver.as_ref()
+    }
+
+    /// If the domain is dead and what users see of it is for a next one: the driver, which keeps it.
+    pub(crate) fn keeper(&self) -> Option<&Arc<Driver>> {
+        self.driver()
+            .filter(|driver| self.is_dead() && driver.keeps())
+    }
+
+    /// Takes over what users have set for the domain before this one.
+    pub(crate) fn inherit(&self, before: &Domain) {
+        for (own, other) in self.budget.iter().zip(&before.budget) {
+            own.store(other.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.memory.set_limit(before.memory.limit());
+        self.inject.inherit(&before.inject);
+    }
+
+    /// Whether the caller is the one to give back what the domain held; others wait for
+    /// [`Domain::is_released`].
+    pub(crate) fn begin_burial(&self) -> bool {
+        !self.burial[0].swap(true, Ordering::AcqRel)
+    }
+
+    /// What the domain held has been given back.
+    pub(crate) fn end_burial(&self) {
+        self.burial[1].store(true, Ordering::Release);
+    }
+
+    /// Whether what the domain held has been given back.
+    pub(crate) fn is_released(&self) -> bool {
+        self.burial[1].load(Ordering::Acquire)
+    }
+
     /// Whether the domain is dead. A dead domain never runs again.
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// Whether the driver is being unloaded in order; new upcalls from outside are refused by the
-    /// proxies, the driver's own exit path still runs.
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    /// Marks the orderly unload as begun.
-    pub(crate) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+    /// When the domain died, in ns of monotonic time; 0 while it lives.
+    pub(crate) fn died(&self) -> u64 {
+        self.died.load(Ordering::Relaxed)
     }
 
     /// Ends the domain. The first cause wins and is kept; returns whether this was it. Every CPU
@@ -123,6 +193,7 @@ impl Domain {
     pub(crate) fn end(self: &Arc<Self>, death: crate::report::Death) -> bool {
         let first = !self.dead.swap(true, Ordering::AcqRel);
         if first {
+            self.died.store(cpu::now(), Ordering::Relaxed);
             *self.cause.lock() = Some(death);
             crate::lifecycle::on_death(self);
         }
@@ -132,6 +203,11 @@ impl Domain {
     /// The first cause of death.
     pub(crate) fn with_cause<R>(&self, f: impl FnOnce(Option<&crate::report::Death>) -> R) -> R {
         f(self.cause.lock().as_ref())
+    }
+
+    /// Whether the optimisation with this bit is on.
+    pub(crate) fn has(&self, optimisation: u32) -> bool {
+        self.optimisations.load(Ordering::Relaxed) & optimisation != 0
     }
 
     /// Notes that an upcall begins.

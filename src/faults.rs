@@ -1,68 +1,249 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Exits by a fault: gathers the facts, asks the fault handler what they mean, and carries out its
-//! verdict.
+//! verdict. Nothing is decided here.
 
-use crate::fault_handler::cause::{judge, Bug, Facts, Verdict};
-use crate::report::Death;
+use crate::domain::Domain;
+use crate::fault_handler::bug::BugEntry;
+use crate::fault_handler::classify::{Cause, Entry, Facts, Region, Wild};
+use crate::fault_handler::decode::{Insn, SegmentBases, MAX_LENGTH};
+use crate::fault_handler::emulate::{self, Action, Refusal, StringTransfer, VirtualFlags};
+use crate::fault_handler::verdict::{self, Verdict};
+use crate::pages::{Kind, Perm};
+use crate::report::{self, Death};
 use crate::run::{Next, Upcall};
+use crate::side_stubs::contract::*;
 use crate::switcher::Exit;
-use crate::sys::cpu;
+use crate::sys::{cpu, port, trace};
+use core::sync::atomic::{AtomicU64, Ordering};
+use kernel::sync::Arc;
 
-/// The longest x86 instruction in bytes.
-const LONGEST: usize = 15;
+/// Transfers of a string instruction that are done before ring 3 is entered again: what an
+/// interrupt would wait for.
+const TRANSFERS: u64 = 64;
+
+/// The entries of the driver's bug table that warn once and have done so.
+pub(crate) struct Warned {
+    bits: [AtomicU64; 64],
+}
+
+impl Warned {
+    /// None yet.
+    pub(crate) const fn new() -> Self {
+        Warned {
+            bits: [const { AtomicU64::new(0) }; 64],
+        }
+    }
+
+    /// Whether a warning is to be reported. Of those that warn once, an entry beyond the first
+    /// 4096 is reported each time.
+    pub(crate) fn is_new(&self, entry: &BugEntry) -> bool {
+        let bit = 1 << (entry.index % 64);
+        match self.bits.get(entry.index / 64) {
+            Some(word) if entry.once => word.fetch_or(bit, Ordering::Relaxed) & bit == 0,
+            _ => true,
+        }
+    }
+}
+
+/// What the classification asks about a domain.
+struct DomainFacts<'a>(&'a Arc<Domain>);
+
+impl Facts for DomainFacts<'_> {
+    fn region(&self, address: u64) -> Region {
+        let on_stack =
+            (STACK_BASE..STACK_BASE + (STACK_COUNT as u64 + 1) * STACK_STRIDE).contains(&address);
+        match self.0.memory.view().translate(address) {
+            Some(mapping) => match (mapping.perm, mapping.kind) {
+                (Perm::ReadExecute, _) => Region::Text,
+                (Perm::Read, _) => Region::ReadOnly,
+                (Perm::ReadWrite, Kind::Ram) if on_stack => Region::Stack,
+                (Perm::ReadWrite, _) => Region::Data,
+            },
+            None if on_stack => Region::StackGuard,
+            // Of the numbers that stand for pages those of no page of the domain's.
+            None if (VMEMMAP_BASE..DOMAIN_END).contains(&address) => Region::Token,
+            None => Region::Unmapped,
+        }
+    }
+
+    fn bug(&self, rip: u64) -> Option<BugEntry> {
+        self.0.image.bug(rip)
+    }
+
+    fn segment_bases(&self) -> SegmentBases {
+        SegmentBases {
+            fs: 0,
+            gs: cpu::id() as u64 * VCPU_STRIDE,
+        }
+    }
+
+    fn word(&self, address: u64) -> Option<u64> {
+        self.0.memory.read(address).ok()
+    }
+}
 
 /// Handles a fault in ring 3. Interrupts are on.
 pub(crate) fn handle(upcall: &mut Upcall<'_>, exit: &Exit) -> Next {
-    let memory = &upcall.domain.memory;
-    let mut code = [0; LONGEST];
+    trace::fault(
+        upcall.domain.name(),
+        exit.vector,
+        exit.error_code,
+        exit.cr2,
+        upcall.frame.rip,
+    );
+    let mut code = [0; MAX_LENGTH];
     let mut len = 0;
     // Byte by byte: the instruction may be the last on its page.
-    while len < LONGEST {
+    while len < MAX_LENGTH {
         let at = upcall.frame.rip.wrapping_add(len as u64);
-        if memory.read_bytes(at, &mut code[len..len + 1]).is_err() {
+        let byte = &mut code[len..len + 1];
+        if upcall.domain.memory.read_bytes(at, byte).is_err() {
             break;
         }
         len += 1;
     }
-    let facts = Facts {
-        vector: exit.vector,
-        error_code: exit.error_code,
-        address: exit.cr2,
-        code: &code[..len],
-        stack_bottom: upcall.stack.0,
-        mapped: memory.view().translate(exit.cr2).is_some(),
-        bug: match upcall.domain.image.is_warning(upcall.frame.rip) {
-            Some(true) => Some(Bug::Warn),
-            Some(false) => Some(Bug::Bug),
-            None => None,
+    let verdict = verdict::judge(
+        &upcall.frame,
+        exit.vector,
+        exit.error_code,
+        exit.cr2,
+        &code[..len],
+        &DomainFacts(upcall.domain),
+    );
+    match verdict {
+        Verdict::Continue { rip, warning } => {
+            report::warning(upcall, exit, warning, rip);
+            upcall.frame.rip = rip;
+            Next::Resume
+        }
+        Verdict::Emulate(insn) => match carry_out(upcall, &insn) {
+            Ok(()) => Next::Resume,
+            Err(cause) => end(upcall, exit, cause),
         },
+        Verdict::End(cause) => end(upcall, exit, cause),
+    }
+}
+
+fn end(upcall: &mut Upcall<'_>, exit: &Exit, cause: Cause) -> Next {
+    upcall.domain.end(Death::fault(upcall, exit, cause));
+    Next::End
+}
+
+/// Carries out an instruction that ring 3 may not execute, for the domain alone.
+fn carry_out(upcall: &mut Upcall<'_>, insn: &Insn) -> Result<(), Cause> {
+    let domain = upcall.domain;
+    let mut flags = VirtualFlags {
+        if_: upcall.virtual_interrupts(),
     };
-    match judge(&facts) {
-        Verdict::SetInterrupts(enabled, bytes) => {
-            // The run loop holds bottom halves off as long as this says so.
-            if let Some(cpu) = upcall.domain.memory.cpu(cpu::id()) {
-                cpu.irq_disabled.set(u64::from(!enabled));
+    let before = flags;
+    let foreign = |port, size, write| {
+        // Taken back since it was looked up.
+        verdict::refused(insn, Refusal::ForeignPort { port, size, write })
+    };
+    let frame = &mut upcall.frame;
+    match emulate::emulate(insn, frame, &mut flags, &|port, size| {
+        domain.ports.owns(port, size)
+    }) {
+        Action::Resume => {}
+        Action::Push { size, value } => {
+            let at = frame.rsp.wrapping_sub(u64::from(size));
+            let bytes = value.to_le_bytes();
+            domain
+                .memory
+                .write_bytes(at, &bytes[..usize::from(size)])
+                .map_err(|fault| wild(domain, fault.0, size, true))?;
+            emulate::complete_push(frame, insn);
+        }
+        Action::Pop { size } => {
+            let mut bytes = [0; 8];
+            domain
+                .memory
+                .read_bytes(frame.rsp, &mut bytes[..usize::from(size)])
+                .map_err(|fault| wild(domain, fault.0, size, false))?;
+            emulate::complete_pop(frame, insn, &mut flags, u64::from_le_bytes(bytes));
+        }
+        Action::PortIn { port, size } => {
+            let value = domain.ports.read(port, size);
+            emulate::complete_in(frame, insn, value.ok_or(foreign(port, size, false))?);
+        }
+        Action::PortOut { port, size, value } => {
+            if !domain.ports.write(port, size, value) {
+                return Err(foreign(port, size, true));
             }
-            upcall.frame.rip += bytes;
-            Next::Resume
+            emulate::complete_out(frame, insn);
         }
-        Verdict::Skip(bytes) => {
-            upcall.frame.rip += bytes;
-            Next::Resume
+        Action::PortString(transfer) => {
+            let done = string(domain, insn, &transfer)?;
+            emulate::complete_string(frame, insn, &transfer, done);
         }
-        Verdict::Warn(bytes) => {
-            upcall
-                .domain
-                .image
-                .print_warning(upcall.domain.name(), upcall.frame.rip);
-            upcall.frame.rip += bytes;
-            Next::Resume
+        Action::ReadTsc => {
+            emulate::complete_tsc(frame, insn, port::time_stamp(), cpu::id() as u32);
         }
-        Verdict::End(rule) => {
-            upcall.domain.end(Death::fault(upcall, exit, rule));
-            Next::End
+        Action::Cpuid { leaf, subleaf } => {
+            emulate::complete_cpuid(frame, insn, port::cpuid(leaf, subleaf));
         }
+        Action::Forbidden(refusal) => return Err(verdict::refused(insn, refusal)),
+    }
+    if flags != before {
+        upcall.set_virtual_interrupts(flags.if_);
+    }
+    Ok(())
+}
+
+/// Some of the transfers of an `ins` or `outs`; returns how many.
+fn string(domain: &Domain, insn: &Insn, transfer: &StringTransfer) -> Result<u64, Cause> {
+    let &StringTransfer {
+        port, size, input, ..
+    } = transfer;
+    let foreign = || {
+        let write = !input;
+        verdict::refused(insn, Refusal::ForeignPort { port, size, write })
+    };
+    let count = transfer.count.min(TRANSFERS);
+    let mut address = transfer.address;
+    for _ in 0..count {
+        let mut bytes = [0; 4];
+        let slice = &mut bytes[..usize::from(size)];
+        if input {
+            // The memory first: a value that has been read from a device is gone from it.
+            domain
+                .memory
+                .check(address, u64::from(size), true)
+                .map_err(|fault| wild(domain, fault.0, size, true))?;
+            let value = domain.ports.read(port, size).ok_or_else(foreign)?;
+            slice.copy_from_slice(&value.to_le_bytes()[..usize::from(size)]);
+            domain
+                .memory
+                .write_bytes(address, slice)
+                .map_err(|fault| wild(domain, fault.0, size, true))?;
+        } else {
+            domain
+                .memory
+                .read_bytes(address, slice)
+                .map_err(|fault| wild(domain, fault.0, size, false))?;
+            if !domain.ports.write(port, size, u32::from_le_bytes(bytes)) {
+                return Err(foreign());
+            }
+        }
+        address = address.wrapping_add(transfer.step as u64);
+    }
+    Ok(count)
+}
+
+/// An emulated instruction reached memory that is not the domain's.
+fn wild(domain: &Domain, address: u64, size: u8, write: bool) -> Cause {
+    let kind = match domain.memory.view().translate(address) {
+        Some(_) => Wild::ReadOnly,
+        None if address >> 63 != 0 => Wild::KernelAddress,
+        None => Wild::UserUnmapped,
+    };
+    Cause::WildAccess {
+        address,
+        size,
+        write,
+        exec: false,
+        kind,
     }
 }
 
@@ -70,6 +251,6 @@ pub(crate) fn handle(upcall: &mut Upcall<'_>, exit: &Exit) -> Next {
 pub(crate) fn forbidden_gate(upcall: &mut Upcall<'_>) -> Next {
     upcall
         .domain
-        .end(Death::forbidden(upcall, "forbidden-entry"));
+        .end(Death::at(upcall, Cause::ForbiddenEntry(Entry::Gate)));
     Next::End
 }

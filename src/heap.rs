@@ -74,7 +74,14 @@ pub(crate) struct Heap {
     held: u64,
     /// Bytes of live objects.
     live: u64,
+    /// Bytes of memory that is mapped at heap addresses and not the heap's own.
+    foreign: u64,
+    /// What `held` and `foreign` may be at most together.
+    limit: u64,
 }
+
+/// The limit of a new domain's memory, in bytes.
+const LIMIT: u64 = 256 << 20;
 
 /// Why a free was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,12 +101,50 @@ impl Heap {
             next_unit: 0,
             held: 0,
             live: 0,
+            foreign: 0,
+            limit: LIMIT,
         }
     }
 
     /// Bytes of memory held for the heap, and bytes of live objects in it.
     pub(crate) fn usage(&self) -> (u64, u64) {
         (self.held, self.live)
+    }
+
+    /// The limit in bytes of the memory that the heap and what is mapped beside it hold.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Sets the limit. What is held beyond it stays.
+    pub(crate) fn set_limit(&mut self, bytes: u64) {
+        self.limit = bytes;
+    }
+
+    /// Refuses `bytes` more than the domain may hold.
+    fn admit(&self, bytes: u64) -> Result {
+        let held = self.held.saturating_add(self.foreign).saturating_add(bytes);
+        match held <= self.limit {
+            true => Ok(()),
+            false => Err(ENOMEM),
+        }
+    }
+
+    /// Counts memory that is about to be mapped at heap addresses. Error: ENOMEM over the limit.
+    pub(crate) fn charge(&mut self, bytes: u64) -> Result {
+        self.admit(bytes)?;
+        self.foreign = self.foreign.saturating_add(bytes);
+        Ok(())
+    }
+
+    /// Counts such memory out again.
+    pub(crate) fn uncharge(&mut self, bytes: u64) {
+        self.foreign = self.foreign.saturating_sub(bytes);
+    }
+
+    /// Bytes of memory that is not the heap's own.
+    pub(crate) fn foreign(&self) -> u64 {
+        self.foreign
     }
 
     fn reserve(&mut self, bytes: u64) -> Result<u64> {
@@ -124,6 +169,9 @@ impl Heap {
     /// class, to a page where it is at least one. Contents are zero or left over from an earlier
     /// object of the domain. Any context but hard interrupts.
     pub(crate) fn alloc(&mut self, view: &View, bytes: u64) -> Result<u64> {
+        if bytes > HEAP_SPACE {
+            return Err(ENOMEM);
+        }
         let shift = core::cmp::max(bytes.max(1).next_power_of_two().trailing_zeros(), MIN_SHIFT);
         if shift > MAX_SHIFT {
             return self.run(view, bytes, Contiguity::Physical);
@@ -158,6 +206,7 @@ impl Heap {
     }
 
     fn new_slab(&mut self, view: &View, shift: u32) -> Result<u64> {
+        self.admit(UNIT)?;
         let pages = Pages::new(UNIT_ORDER)?;
         let base = self.reserve(UNIT)?;
         map(view, base, &pages)?;
@@ -207,6 +256,7 @@ impl Heap {
                 return Ok(base);
             }
         }
+        self.admit(len)?;
         let mut pages = KVec::new();
         match kind {
             Contiguity::Physical => pages.push(Pages::new(order_of(bytes))?, GFP_ATOMIC)?,

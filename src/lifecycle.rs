@@ -9,11 +9,14 @@
 
 use crate::control;
 use crate::domain::Domain;
+use crate::driver::{Driver, Source};
+use crate::dump;
 use crate::load;
 use crate::report;
 use crate::run::{self, Context};
-use crate::sys::cpu;
+use crate::supervisor;
 use crate::sys::defer::{self, LOADING};
+use crate::sys::{cpu, trace};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -23,7 +26,9 @@ use kernel::sync::Arc;
 pub(crate) fn load(path: &[u8], params: &[u8]) -> Result {
     let _serial = LOADING.lock();
     let domain = load::load(path, params)?;
-    control::add(&domain).inspect_err(|error| {
+    let driver = Driver::new(&domain, Source::new(path, params)?)?;
+    control::add(&driver, domain.name()).inspect_err(|error| {
+        driver.gone();
         if *error == EEXIST {
             pr_err!(
                 "{}: a driver of this name is loaded already\n",
@@ -31,64 +36,89 @@ pub(crate) fn load(path: &[u8], params: &[u8]) -> Result {
             );
         }
     })?;
-    let result = match domain.image.init {
-        Some(init) => run::upcall(&domain, "init_module", init, &[], Context::Process),
-        None => Ok(0),
-    };
-    let status = match result {
-        Ok(value) => value as i32,
-        Err(_) => EIO.to_errno(),
-    };
+    let mut status = initialise(&domain);
+    if status >= 0 && !driver.run(&domain, driver.source()) {
+        status = EIO.to_errno();
+    }
     if status < 0 {
         pr_err!("{}: init_module failed (error {status})\n", domain.name());
-        domain.stop();
-        finish(&domain);
+        driver.stop();
+        finish(&driver, &domain);
         return Err(Error::from_errno(status));
     }
     pr_info!("{}: runs in ring 3\n", domain.name());
+    defer::later(domain, supervisor::watch);
     Ok(())
+}
+
+/// Runs the `init_module` of the modules that the driver needs, then its own. Returns the first
+/// error, or what the last returned. Process context.
+pub(crate) fn initialise(domain: &Arc<Domain>) -> i32 {
+    let mut status = 0;
+    for init in domain.image.inits() {
+        status = match run::upcall(domain, "init_module", init, &[], Context::Process) {
+            Ok(value) => value as i32,
+            Err(_) => EIO.to_errno(),
+        };
+        if status < 0 {
+            break;
+        }
+    }
+    status
 }
 
 /// Unloads a driver in order: its `cleanup_module` runs if the domain lives, then whatever is left
 /// is given back. Process context.
-pub(crate) fn unload(domain: &Arc<Domain>) -> Result {
+pub(crate) fn unload(driver: &Arc<Driver>) -> Result {
     let _serial = LOADING.lock();
-    if control::find(domain.name().as_bytes()).is_none() {
-        return Err(ENOENT);
+    let domain = driver.stop().ok_or(ENOENT)?;
+    for exit in domain.image.exits() {
+        // A domain that is dead, or dies in one exit function, runs no other.
+        let _ = run::upcall(&domain, "cleanup_module", exit, &[], Context::Process);
     }
-    domain.stop();
-    if let (Some(exit), false) = (domain.image.exit, domain.is_dead()) {
-        let _ = run::upcall(domain, "cleanup_module", exit, &[], Context::Process);
-    }
-    finish(domain);
+    finish(driver, &domain);
     pr_info!("{}: unloaded\n", domain.name());
     Ok(())
 }
 
 /// Unloads all drivers, for the removal of the module.
 pub(crate) fn unload_all() {
-    while let Some(domain) = control::any() {
-        if unload(&domain).is_err() {
+    while let Some(driver) = control::any() {
+        if unload(&driver).is_err() {
             break;
         }
     }
     crate::side_stubs::handlers::dma::end_all_quarantine();
 }
 
-/// Gives everything back and drops the domain from the list.
-fn finish(domain: &Arc<Domain>) {
-    // A burial in progress must be over: it releases the same things.
-    defer::flush();
-    release(domain);
+/// Gives everything back and drops the driver from the list.
+fn finish(driver: &Arc<Driver>, domain: &Arc<Domain>) {
+    bury(domain);
     // Upcalls of a dead domain leave at their next exit, which an interrupt brings about.
     while domain.active() > 0 {
         cpu::kick_all();
         cpu::sleep_ms(1);
     }
-    control::remove(domain);
+    driver.kept.drop_all();
+    control::remove(driver);
+    driver.gone();
 }
 
-/// Gives back what the driver holds, in the promised order. Idempotent. Process context.
+/// Gives back what the domain holds, or waits until whoever began that is done. Process context.
+pub(crate) fn bury(domain: &Arc<Domain>) {
+    if domain.begin_burial() {
+        release(domain);
+        domain.end_burial();
+        return;
+    }
+    while !domain.is_released() {
+        cpu::kick_all();
+        cpu::sleep_ms(1);
+    }
+}
+
+/// Gives back what the driver holds, in the promised order; what users see of a dead driver stays
+/// for the next domain, if there is to be one. Process context.
 fn release(domain: &Arc<Domain>) {
     if !domain.is_dead() {
         // A driver that forgot to unregister is taken off its devices while it can still be asked.
@@ -102,23 +132,51 @@ fn release(domain: &Arc<Domain>) {
     domain.ptp.release(domain);
     domain.pm.release(domain);
     domain.lock.release(domain);
+    domain.pool.release(domain);
     domain.dma.release(domain);
     domain.pci.release(domain);
 }
 
 /// Called once, by whoever found the first cause, in any context but hard interrupts.
 pub(crate) fn on_death(domain: &Arc<Domain>) {
-    report::print(domain);
+    let requested = domain.with_cause(|death| death.is_some_and(|death| death.is_requested()));
+    let recovers = domain
+        .driver()
+        .is_some_and(|driver| driver.note_death(domain, requested));
+    domain.net.halt();
+    if requested {
+        pr_info!("{}: restart, as asked for\n", domain.name());
+    } else {
+        if let Some(driver) = domain.driver() {
+            domain.with_cause(|death| death.map(|death| driver.note_fault(death)));
+        }
+        report::print(domain);
+    }
     // The kernel makes other CPUs take an interrupt for a task only.
     if cpu::in_task() && !cpu::irqs_disabled() {
         cpu::kick_all();
     }
-    defer::later(domain.clone(), |domain| {
-        cpu::kick_all();
-        release(&domain);
-        pr_info!(
-            "{}: everything that the driver held is given back\n",
-            domain.name()
-        );
-    });
+    let burial = match recovers {
+        true => |domain: Arc<Domain>| {
+            cpu::kick_all();
+            dump::offer(&domain);
+            bury(&domain);
+            pr_info!(
+                "{}: what the driver held is given back; its interfaces wait for the next\n",
+                domain.name()
+            );
+            supervisor::recover(&domain);
+        },
+        false => |domain: Arc<Domain>| {
+            cpu::kick_all();
+            dump::offer(&domain);
+            bury(&domain);
+            trace::recovery(domain.name(), cpu::now().wrapping_sub(domain.died()));
+            pr_info!(
+                "{}: everything that the driver held is given back\n",
+                domain.name()
+            );
+        },
+    };
+    defer::later(domain.clone(), burial);
 }

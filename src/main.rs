@@ -5,6 +5,7 @@
 //!
 //! Reading order: `side_stubs/contract.rs` (how a domain is laid out), `run.rs` (one upcall),
 //! `call.rs` and `side_stubs/` (one import), `domain.rs` and `lifecycle.rs` (birth and death),
+//! `driver.rs` and `supervisor.rs` (life after death),
 //! `switcher/` and `pages` (the ring crossing itself). Calls go downward: control, mechanism,
 //! quarantine; the pure layers (`import_rewriter/`, `fault_handler/`) call nothing.
 
@@ -16,6 +17,8 @@ mod call;
 mod control;
 mod counters;
 mod domain;
+mod driver;
+mod dump;
 #[path = "../fault_handler/mod.rs"]
 mod fault_handler;
 mod faults;
@@ -23,15 +26,19 @@ mod heap;
 mod image;
 #[path = "../import_rewriter/mod.rs"]
 mod import_rewriter;
+mod inject;
+mod ledger;
 mod lifecycle;
 mod load;
 mod memory;
 mod objects;
 mod pages;
+mod ports;
 mod report;
 mod run;
 #[path = "../side_stubs/mod.rs"]
 mod side_stubs;
+mod supervisor;
 mod switcher;
 mod sys;
 

@@ -5,49 +5,70 @@
 
 use crate::heap::{BadFree, Heap};
 use crate::pages::{Kind, Perm, View};
+use crate::side_stubs::arguments::{self, Claims, Use};
 use crate::side_stubs::contract::*;
+use crate::side_stubs::rings::{IOVA_PAGES, IOVA_SLOTS};
 use crate::sys::access::{
-    self, bytes_of, bytes_of_mut, zeroed, Fault, Pages, Plain, SharedWord, PAGE,
+    self, bytes_of, bytes_of_mut, zeroed, Fault, Pages, Plain, SharedWord, Window, PAGE,
 };
 use crate::sys::{cpu, lock::BhLock};
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
+use kernel::sync::SetOnce;
 
 /// The kernel's hold on one CPU's virtual state; see the contract for the meaning of each word.
-#[derive(Clone, Copy)]
 pub(crate) struct VirtualCpu {
     pub(crate) preempt_count: SharedWord,
     pub(crate) irq_disabled: SharedWord,
     pub(crate) pending: SharedWord,
+    /// Which local answers the running upcall may use.
+    pub(crate) local: SharedWord,
+    /// Calls in the ring of deferred calls.
+    pub(crate) ring_count: SharedWord,
+    /// Where the calls of the running upcall begin in the ring, behind those that the kernel has
+    /// not carried out yet when an upcall begins inside another one's drain.
+    pub(crate) ring_base: AtomicU64,
+    /// The shadow of the network device in whose poll this CPU is, or 0.
+    pub(crate) polled: AtomicU64,
+    /// The whole area: the ring and the pools.
+    pub(crate) window: Window,
     /// `softnet_data`'s word that holds `xmit.more`.
     area: SharedWord,
 }
 
 struct Stacks {
     free: KVec<u16>,
-    made: KVec<Pages>,
+    made: KVec<(Pages, Window)>,
 }
 
-struct Window {
+struct Registers {
     base: u64,
     phys: u64,
     len: u64,
     live: bool,
 }
 
+/// Pages of the library's own that ring 3 only reads.
+struct Tables {
+    control: Window,
+    iova_table: Window,
+    iova_set: Window,
+}
+
 /// The memory of a domain. Dropping it takes the view down first, then gives the pages back.
 pub(crate) struct Memory {
     view: View,
     cpus: KVec<Option<VirtualCpu>>,
-    jiffies: BhLock<Option<SharedWord>>,
+    jiffies: SetOnce<SharedWord>,
     heap: BhLock<Heap>,
     stacks: BhLock<Stacks>,
-    windows: BhLock<KVec<Window>>,
+    windows: BhLock<KVec<Registers>>,
     /// Address ranges for pages that are not the heap's own, free for use again.
     foreign: BhLock<KVec<(u64, u64)>>,
     regions: BhLock<KVec<Pages>>,
     fixed: AtomicU64,
+    tables: Option<Tables>,
 }
 
 impl Memory {
@@ -56,7 +77,7 @@ impl Memory {
         let mut memory = Memory {
             view: View::new()?,
             cpus: KVec::new(),
-            jiffies: BhLock::new(None),
+            jiffies: SetOnce::new(),
             heap: BhLock::new(Heap::new()),
             stacks: BhLock::new(Stacks {
                 free: KVec::new(),
@@ -66,7 +87,13 @@ impl Memory {
             foreign: BhLock::new(KVec::new()),
             regions: BhLock::new(KVec::new()),
             fixed: AtomicU64::new(0),
+            tables: None,
         };
+        memory.tables = Some(Tables {
+            control: memory.read_only(CONTROL_BASE, PAGE)?,
+            iova_table: memory.read_only(IOVA_TABLE, IOVA_PAGES * 8)?,
+            iova_set: memory.read_only(IOVA_SET, IOVA_SLOTS * 8)?,
+        });
         for n in 0..cpu::possible() {
             let area = match cpu::is_possible(n) && n < VCPU_MAX {
                 true => Some(memory.new_cpu(n as u64, stack_guard)?),
@@ -78,22 +105,69 @@ impl Memory {
     }
 
     fn new_cpu(&self, n: u64, stack_guard: u64) -> Result<VirtualCpu> {
-        let pages = Pages::new(0)?;
+        let pages = Pages::new((VCPU_SIZE / PAGE).trailing_zeros())?;
         let gs = n * VCPU_STRIDE;
         let cpu = VirtualCpu {
             preempt_count: SharedWord::new(&pages, VCPU_PREEMPT_COUNT)?,
             irq_disabled: SharedWord::new(&pages, VCPU_IRQ_DISABLED)?,
             pending: SharedWord::new(&pages, VCPU_PENDING)?,
+            local: SharedWord::new(&pages, VCPU_LOCAL)?,
+            ring_count: SharedWord::new(&pages, VCPU_RING_COUNT)?,
+            ring_base: AtomicU64::new(0),
+            polled: AtomicU64::new(0),
+            window: Window::new(&pages),
             area: SharedWord::new(&pages, VCPU_SOFTNET_DATA)?,
         };
         cpu.preempt_count.set(PREEMPT_COUNT_IDLE);
         SharedWord::new(&pages, VCPU_CPU_NUMBER)?.set(n);
         SharedWord::new(&pages, VCPU_THIS_CPU_OFF)?.set(gs);
         SharedWord::new(&pages, VCPU_STACK_GUARD)?.set(stack_guard);
-        self.view
-            .map(VCPU_BASE + gs, pages.phys(), Perm::ReadWrite, Kind::Ram)?;
+        for offset in (0..VCPU_SIZE).step_by(PAGE as usize) {
+            let (va, phys) = (VCPU_BASE + gs + offset, pages.phys() + offset);
+            self.view.map(va, phys, Perm::ReadWrite, Kind::Ram)?;
+        }
         self.keep(pages)?;
         Ok(cpu)
+    }
+
+    /// Maps at least `len` zeroed bytes at `base` that ring 3 only reads.
+    fn read_only(&self, base: u64, len: u64) -> Result<Window> {
+        let pages = Pages::new(len.div_ceil(PAGE).next_power_of_two().trailing_zeros())?;
+        for offset in (0..len).step_by(PAGE as usize) {
+            let phys = pages.phys() + offset;
+            self.view.map(base + offset, phys, Perm::Read, Kind::Ram)?;
+        }
+        let window = Window::new(&pages);
+        self.keep(pages)?;
+        Ok(window)
+    }
+
+    /// Sets word `n` of the control page.
+    pub(crate) fn set_control(&self, offset: u64, value: u64) {
+        if let Some(tables) = &self.tables {
+            tables.control.set_word(offset, value);
+        }
+    }
+
+    /// The word at `offset` of the control page, which the driver cannot change.
+    pub(crate) fn control(&self, offset: u64) -> u64 {
+        self.tables.as_ref().map_or(0, |t| t.control.word(offset))
+    }
+
+    /// The table of bus addresses and the set of them.
+    pub(crate) fn iova(&self) -> Option<(Window, Window)> {
+        self.tables.as_ref().map(|t| (t.iova_table, t.iova_set))
+    }
+
+    /// The kernel's own way to `len` bytes of the heap at `address`, which belong to an object that
+    /// is not freed while the window is used.
+    pub(crate) fn window(&self, address: u64, len: u64) -> Option<Window> {
+        // The heap unmaps nothing before the domain ends.
+        let heap = HEAP_BASE..HEAP_BASE + HEAP_SPACE;
+        if !heap.contains(&address) {
+            return None;
+        }
+        Window::of(&self.view, address, len)
     }
 
     fn keep(&self, pages: Pages) -> Result {
@@ -129,7 +203,7 @@ impl Memory {
 
     /// Remembers the word at `address` of the data region as the domain's `jiffies`.
     pub(crate) fn set_jiffies_word(&self, pages: &Pages, offset: u64) -> Result {
-        *self.jiffies.lock() = Some(SharedWord::new(pages, offset)?);
+        self.jiffies.populate(SharedWord::new(pages, offset)?);
         Ok(())
     }
 
@@ -147,7 +221,7 @@ impl Memory {
 
     /// The word that is the domain's `jiffies`, if the driver imports it.
     pub(crate) fn jiffies_word(&self) -> Option<SharedWord> {
-        *self.jiffies.lock()
+        self.jiffies.copy()
     }
 
     /// Copies memory of the domain into `buffer`.
@@ -200,22 +274,7 @@ impl Memory {
 
     /// Whether all of `[address, address + len)` is the domain's own memory, writable if asked.
     pub(crate) fn check(&self, address: u64, len: u64, write: bool) -> Result<(), Fault> {
-        if len == 0 {
-            return Ok(());
-        }
-        let end = address.checked_add(len).ok_or(Fault(address))?;
-        if end > DOMAIN_END {
-            return Err(Fault(address));
-        }
-        let mut at = address;
-        while at < end {
-            let mapping = self.view.translate(at).ok_or(Fault(at))?;
-            if mapping.kind != Kind::Ram || (write && mapping.perm != Perm::ReadWrite) {
-                return Err(Fault(at));
-            }
-            at = (at / PAGE + 1) * PAGE;
-        }
-        Ok(())
+        arguments::range(self, address, len, write).map_err(Fault)
     }
 
     /// Whether `address` is mapped as text.
@@ -297,21 +356,40 @@ impl Memory {
         self.heap.lock().is_virtual(address)
     }
 
+    /// The most that heap and coherent memory may hold together, in bytes.
+    pub(crate) fn limit(&self) -> u64 {
+        self.heap.lock().limit()
+    }
+
+    /// Sets that limit; an allocation beyond it fails as one without memory does.
+    pub(crate) fn set_limit(&self, bytes: u64) {
+        self.heap.lock().set_limit(bytes);
+    }
+
     /// Bytes held: fixed regions, heap (held, live), stacks.
     pub(crate) fn usage(&self) -> Usage {
-        let (heap, heap_live) = self.heap.lock().usage();
+        let (heap, heap_live, coherent) = {
+            let heap = self.heap.lock();
+            let (held, live) = heap.usage();
+            (held, live, heap.foreign())
+        };
         Usage {
             fixed: self.fixed.load(Ordering::Relaxed),
             heap,
             heap_live,
+            coherent,
             stacks: self.stacks.lock().made.len() as u64 * STACK_SIZE,
         }
     }
 
-    /// Takes a stack for an upcall. Returns its number and the address above its top.
-    pub(crate) fn stack(&self) -> Result<(u16, u64)> {
+    /// Takes a stack for an upcall, with the return address `to` in its place near the top. Returns
+    /// its number and the address above its top.
+    pub(crate) fn stack(&self, to: u64) -> Result<(u16, u64)> {
         let mut stacks = self.stacks.lock();
         if let Some(n) = stacks.free.pop() {
+            if let Some((_, window)) = stacks.made.get(usize::from(n)) {
+                window.set_word(STACK_SIZE - STACK_RETURN, to);
+            }
             return Ok((n, stack_top(n)));
         }
         let n = stacks.made.len();
@@ -325,7 +403,9 @@ impl Memory {
             self.view
                 .map(va, pages.phys() + offset, Perm::ReadWrite, Kind::Ram)?;
         }
-        stacks.made.push(pages, GFP_ATOMIC)?;
+        let window = Window::new(&pages);
+        window.set_word(STACK_SIZE - STACK_RETURN, to);
+        stacks.made.push((pages, window), GFP_ATOMIC)?;
         stacks.free.reserve(STACK_COUNT, GFP_ATOMIC)?;
         Ok((n as u16, top))
     }
@@ -369,7 +449,7 @@ impl Memory {
         match old {
             Some(n) => windows[n].live = true,
             None => windows.push(
-                Window {
+                Registers {
                     base,
                     phys,
                     len,
@@ -422,6 +502,7 @@ impl Memory {
     /// Maps `len` bytes of RAM that does not belong to the heap, page by page as `phys` tells, at
     /// heap addresses. The caller owns the pages and unmaps them before it gives them back.
     pub(crate) fn map_foreign(&self, len: u64, phys: impl Fn(u64) -> u64) -> Result<u64> {
+        self.heap.lock().charge(len)?;
         let spare = {
             let mut spare = self.foreign.lock();
             let fit = spare.iter().position(|(_, size)| *size == len);
@@ -429,7 +510,16 @@ impl Memory {
         };
         let base = match spare {
             Some((base, _)) => base,
-            None => self.heap.lock().reserve_foreign(len)?,
+            None => {
+                let mut heap = self.heap.lock();
+                match heap.reserve_foreign(len) {
+                    Ok(base) => base,
+                    Err(error) => {
+                        heap.uncharge(len);
+                        return Err(error);
+                    }
+                }
+            }
         };
         for offset in (0..len).step_by(PAGE as usize) {
             if let Err(error) =
@@ -448,6 +538,7 @@ impl Memory {
         for offset in (0..len).step_by(PAGE as usize) {
             self.view.unmap(base + offset);
         }
+        self.heap.lock().uncharge(len);
         // Without memory for the list the addresses are not used again.
         let _ = self.foreign.lock().push((base, len), GFP_ATOMIC);
     }
@@ -463,11 +554,27 @@ impl Memory {
     }
 }
 
+impl Claims for Memory {
+    fn page(&self, address: u64) -> Option<Use> {
+        let mapping = self.view.translate(address)?;
+        match (mapping.kind, mapping.perm) {
+            (Kind::Ram, Perm::Read) => Some(Use::Read),
+            (Kind::Ram, Perm::ReadWrite) => Some(Use::Write),
+            (Kind::Ram, Perm::ReadExecute) => Some(Use::Execute),
+            _ => None,
+        }
+    }
+}
+
 /// Offset of `_refcount` in `struct page`.
 const PAGE_REFCOUNT: u64 = crate::sys::layout::PAGE_REFCOUNT;
 /// The word of `softnet_data` that holds the byte `xmit.more`, and its place in it.
 const XMIT_MORE_WORD: u64 = crate::sys::layout::XMIT_MORE / 8 * 8;
 const XMIT_MORE_SHIFT: u64 = crate::sys::layout::XMIT_MORE % 8 * 8;
+
+/// How far below a stack's top its first return address lies: as after a call, 8 below a multiple
+/// of 16.
+pub(crate) const STACK_RETURN: u64 = 24;
 
 fn stack_top(n: u16) -> u64 {
     STACK_BASE + (u64::from(n) + 1) * STACK_STRIDE
@@ -478,5 +585,6 @@ pub(crate) struct Usage {
     pub(crate) fixed: u64,
     pub(crate) heap: u64,
     pub(crate) heap_live: u64,
+    pub(crate) coherent: u64,
     pub(crate) stacks: u64,
 }

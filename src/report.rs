@@ -2,13 +2,17 @@
 
 //! Why a domain died, kept for the log, for sysfs and for recovery.
 
-use crate::call::Violation;
-use crate::counters::Crossing;
+use crate::call::{Call, Violation};
 use crate::domain::Domain;
+use crate::fault_handler::bug::BugEntry;
+use crate::fault_handler::classify::{vector, Cause};
 use crate::fault_handler::frame::Frame;
+use crate::fault_handler::report::{Hardware, Lines, Report, Stack, Symbols};
 use crate::run::Upcall;
+use crate::side_stubs::contract::stack_of;
 use crate::switcher::Exit;
-use crate::sys::print::Text;
+use crate::sys::{file, print, trace};
+use core::fmt;
 use kernel::prelude::*;
 
 /// The first cause of a domain's death.
@@ -21,69 +25,77 @@ pub(crate) struct Death {
     pub(crate) import: Option<&'static str>,
     /// The offending value or address.
     pub(crate) value: u64,
+    /// What happened, in full.
+    pub(crate) cause: Cause,
     /// Registers, if ring 3 was interrupted.
     pub(crate) frame: Option<Frame>,
     /// Bounds of the stack.
     pub(crate) stack: (u64, u64),
-    /// Vector, error code and CR2 of a fault.
-    pub(crate) fault: Option<(u8, u64, u64)>,
+    /// The hardware's account of a fault.
+    pub(crate) hardware: Option<Hardware>,
 }
 
 impl Death {
-    fn at(upcall: &Upcall<'_>, rule: &'static str) -> Self {
+    /// Outside ring 3.
+    fn outside(upcall: &'static str, cause: Cause) -> Self {
         Death {
-            rule,
-            upcall: upcall.name,
+            rule: cause.rule(),
+            upcall,
             import: None,
-            value: 0,
+            value: cause.value(),
+            cause,
+            frame: None,
+            stack: (0, 0),
+            hardware: None,
+        }
+    }
+
+    /// Where ring 3 stands now.
+    pub(crate) fn at(upcall: &Upcall<'_>, cause: Cause) -> Self {
+        Death {
             frame: Some(upcall.frame),
             stack: upcall.stack,
-            fault: None,
+            ..Self::outside(upcall.name, cause)
+        }
+    }
+
+    /// Nobody's fault: a user asked for a restart.
+    pub(crate) fn requested() -> Self {
+        Self::exhausted("-", "restart-requested")
+    }
+
+    /// Whether a user asked for it.
+    pub(crate) fn is_requested(&self) -> bool {
+        self.rule == "restart-requested"
+    }
+
+    /// A restarted driver did not take its devices or interfaces back; `value` is the error.
+    pub(crate) fn failed_restart(value: u64) -> Self {
+        Death {
+            value,
+            ..Self::exhausted("init_module", "restart-failed")
         }
     }
 
     /// SIDE's own means ran out.
     pub(crate) fn exhausted(upcall: &'static str, what: &'static str) -> Self {
-        let rule = what;
-        Death {
-            rule,
-            upcall,
-            import: None,
-            value: 0,
-            frame: None,
-            stack: (0, 0),
-            fault: None,
-        }
+        Self::breach(upcall, Violation::new(what, 0))
     }
 
     /// A breach in what an upcall answered.
     pub(crate) fn breach(upcall: &'static str, violation: Violation) -> Self {
-        let Violation { rule, value } = violation;
-        Death {
-            rule,
-            upcall,
-            import: None,
-            value,
-            frame: None,
-            stack: (0, 0),
-            fault: None,
-        }
+        Self::outside(upcall, cause_of(violation, None))
     }
 
-    /// The time budget, in ns, is used up.
-    pub(crate) fn budget(upcall: &Upcall<'_>, budget: u64) -> Self {
-        Death {
-            value: budget,
-            ..Self::at(upcall, "budget-exceeded")
-        }
+    /// Of the time `budget` in ns more was `used`.
+    pub(crate) fn budget(upcall: &Upcall<'_>, used: u64, budget: u64) -> Self {
+        Self::at(upcall, Cause::BudgetExceeded { used, budget })
     }
 
     /// The upcall lasts longer than this many ns, sleeping included.
     pub(crate) fn deadline(upcall: &Upcall<'_>, deadline: u64) -> Self {
-        Death {
-            value: deadline,
-            ..Self::at(upcall, "deadline-exceeded")
-        }
+        let violation = Violation::new("deadline-exceeded", deadline);
+        Self::at(upcall, cause_of(violation, None))
     }
 
     /// An import's declaration or handler refused the call.
@@ -93,131 +105,219 @@ impl Death {
         violation: Violation,
     ) -> Self {
         Death {
-            value: violation.value,
             import: Some(import),
-            ..Self::at(upcall, violation.rule)
+            ..Self::at(upcall, cause_of(violation, Some(import)))
         }
     }
 
     /// The processor refused an instruction.
-    pub(crate) fn fault(upcall: &Upcall<'_>, exit: &Exit, rule: &'static str) -> Self {
+    pub(crate) fn fault(upcall: &Upcall<'_>, exit: &Exit, cause: Cause) -> Self {
         Death {
-            value: exit.cr2,
-            fault: Some((exit.vector, exit.error_code, exit.cr2)),
-            ..Self::at(upcall, rule)
+            hardware: Some(hardware(exit)),
+            ..Self::at(upcall, cause)
         }
     }
 
-    /// An instruction that is never allowed.
+    /// A call that no declaration allows.
     pub(crate) fn forbidden(upcall: &Upcall<'_>, rule: &'static str) -> Self {
-        Self::at(upcall, rule)
+        Self::at(upcall, cause_of(Violation::new(rule, 0), None))
     }
 }
 
-/// Words of the driver's stack that the report looks through for return addresses.
-const STACK_WORDS: u64 = 256;
-/// Return addresses that it prints.
-const CALLERS: usize = 12;
+fn cause_of(violation: Violation, import: Option<&'static str>) -> Cause {
+    let Violation { rule, value } = violation;
+    Cause::Violation {
+        rule,
+        import,
+        value,
+    }
+}
 
-/// Prints the report of a death to the kernel log, in the manner of an oops.
-pub(crate) fn print(domain: &Domain) {
+fn hardware(exit: &Exit) -> Hardware {
+    Hardware {
+        vector: exit.vector,
+        error: exit.error_code,
+        // For other vectors it is what some fault of the kernel's left there.
+        cr2: if exit.vector == vector::PF {
+            exit.cr2
+        } else {
+            0
+        },
+    }
+}
+
+/// Writes the lines of a report to the kernel log, the driver's name in front of each.
+struct Log<'a> {
+    name: &'a str,
+    warning: bool,
+}
+
+impl Lines for Log<'_> {
+    fn line(&mut self, text: fmt::Arguments<'_>) {
+        let name = self.name;
+        if self.warning {
+            pr_warn!("{name}: {text}\n");
+        } else {
+            pr_err!("{name}: {text}\n");
+        }
+    }
+}
+
+/// What a report asks about a domain's images.
+struct DomainSymbols<'a>(&'a Domain);
+
+impl Symbols for DomainSymbols<'_> {
+    fn write(&self, address: u64, out: &mut dyn fmt::Write) -> fmt::Result {
+        self.0.image.write_symbol(address, out);
+        Ok(())
+    }
+
+    fn is_text(&self, address: u64) -> bool {
+        self.0.image.contains_text(address)
+    }
+
+    fn byte(&self, address: u64) -> Option<u8> {
+        let mut byte = [0];
+        self.0
+            .memory
+            .is_text(address)
+            .then(|| self.0.memory.read_bytes(address, &mut byte).ok())??;
+        Some(byte[0])
+    }
+}
+
+/// The release of the kernel.
+fn release() -> &'static str {
+    let word = file::vermagic().split(|byte| *byte == b' ').next();
+    core::str::from_utf8(word.unwrap_or(b"")).unwrap_or("")
+}
+
+/// What of a report lies in a domain's death or warning.
+struct Account<'a> {
+    upcall: &'a str,
+    cause: &'a Cause,
+    /// The driver's own words about it.
+    message: &'a str,
+    frame: Option<&'a Frame>,
+    hardware: Option<Hardware>,
+    stack: (u64, u64),
+    done: &'a str,
+}
+
+/// Writes a report of `domain` to `out`.
+fn write(domain: &Domain, account: &Account<'_>, out: &mut dyn Lines) {
+    let word = |address| domain.memory.read::<u64>(address).ok();
+    let report = Report {
+        driver: domain.name(),
+        version: release(),
+        upcall: account.upcall,
+        cause: account.cause,
+        frame: account.frame,
+        hardware: account.hardware,
+        stack: account.frame.map(|_| Stack {
+            bounds: account.stack,
+            word: &word,
+        }),
+        done: account.done,
+    };
+    let symbols = DomainSymbols(domain);
+    if !account.message.is_empty() {
+        out.line(format_args!("Message: {}", account.message.trim_end()));
+    }
+    if let Cause::Warn { entry, .. } | Cause::Bug { entry } = account.cause {
+        let mut room = [0; 80];
+        let file = domain.memory.read_str(entry.file, &mut room);
+        if let Some(Ok(file)) = file.ok().map(core::str::from_utf8) {
+            out.line(format_args!("Source: {file}:{}", entry.line));
+        }
+    }
+    domain.recent.with(&domain.upcalls, |recent| {
+        report.write(&symbols, recent, out)
+    });
+}
+
+/// Writes the report of a domain's death, if it is dead.
+pub(crate) fn write_death(domain: &Domain, out: &mut dyn Lines) {
     domain.with_cause(|death| {
         let Some(death) = death else { return };
-        let name = domain.name();
+        let account = Account {
+            upcall: death.upcall,
+            cause: &death.cause,
+            message: "",
+            frame: death.frame.as_ref(),
+            hardware: death.hardware,
+            stack: death.stack,
+            done: "the driver runs no more; what it held is being given back",
+        };
+        write(domain, &account, out);
+    });
+}
+
+/// Prints the report of a death to the kernel log, in the manner of KASAN, and traces it.
+pub(crate) fn print(domain: &Domain) {
+    let name = domain.name();
+    domain.with_cause(|death| {
+        let Some(death) = death else { return };
+        let ip = death.frame.map_or(0, |frame| frame.rip);
+        trace::death(name, death.rule, death.upcall, death.value, ip);
         pr_err!(
             "{name}: domain ended: {} (value {:#x})\n",
             death.rule,
             death.value
         );
-        pr_err!(
-            "{name}: in upcall {}, import {}\n",
-            death.upcall,
-            death.import.unwrap_or("-")
-        );
-        if let Some((vector, error, cr2)) = death.fault {
-            pr_err!("{name}: vector {vector}, error code {error:#x}, CR2 {cr2:#x}\n");
-        }
-        if let Some(frame) = &death.frame {
-            print_registers(domain, frame);
-            print_callers(domain, frame, death.stack);
-        }
     });
-    let name = domain.name();
-    domain.recent.each(|crossing| match crossing {
-        Crossing::Upcall(what, a) => pr_err!("{name}: recent: upcall {what}({a:#x})\n"),
-        Crossing::Import(what, a, b) => pr_err!("{name}: recent: {what}({a:#x}, {b:#x})\n"),
-        Crossing::None => {}
-    });
-    pr_err!("{name}: the driver runs no more; what it held is being given back\n");
+    let mut log = Log {
+        name,
+        warning: false,
+    };
+    write_death(domain, &mut log);
 }
 
-fn print_symbol(domain: &Domain, label: &str, address: u64) {
-    if let Ok(mut text) = Text::boxed() {
-        domain.image.write_symbol(address, &mut *text);
-        pr_err!("{}: {label}{address:#x} {}\n", domain.name(), text.as_str());
-    }
+/// Reports a WARN of the driver's, which goes on at `next`.
+pub(crate) fn warning(upcall: &Upcall<'_>, exit: &Exit, entry: BugEntry, next: u64) {
+    let account = Account {
+        upcall: upcall.name,
+        cause: &Cause::Warn { next, entry },
+        message: "",
+        frame: Some(&upcall.frame),
+        hardware: Some(hardware(exit)),
+        stack: upcall.stack,
+        done: GOES_ON,
+    };
+    print_warning(upcall.domain, &account);
 }
 
-fn print_registers(domain: &Domain, frame: &Frame) {
-    let name = domain.name();
-    print_symbol(domain, "RIP ", frame.rip);
-    let f = frame;
-    pr_err!(
-        "{name}: CS {:#x} RSP {:#018x} RFLAGS {:#010x}\n",
-        f.cs,
-        f.rsp,
-        f.rflags
-    );
-    pr_err!(
-        "{name}: RAX {:#018x} RBX {:#018x} RCX {:#018x}\n",
-        f.rax,
-        f.rbx,
-        f.rcx
-    );
-    pr_err!(
-        "{name}: RDX {:#018x} RSI {:#018x} RDI {:#018x}\n",
-        f.rdx,
-        f.rsi,
-        f.rdi
-    );
-    pr_err!(
-        "{name}: RBP {:#018x} R08 {:#018x} R09 {:#018x}\n",
-        f.rbp,
-        f.r8,
-        f.r9
-    );
-    pr_err!(
-        "{name}: R10 {:#018x} R11 {:#018x} R12 {:#018x}\n",
-        f.r10,
-        f.r11,
-        f.r12
-    );
-    pr_err!(
-        "{name}: R13 {:#018x} R14 {:#018x} R15 {:#018x}\n",
-        f.r13,
-        f.r14,
-        f.r15
-    );
+/// Reports a WARN with a message, which is a call: as if its caller had trapped behind it.
+pub(crate) fn warning_call(call: &Call<'_>, entry: BugEntry, message: &str) {
+    let rsp = call.frame.rsp;
+    let next = call.domain.memory.read(rsp).unwrap_or(0);
+    let frame = Frame {
+        rip: next,
+        rsp: rsp.wrapping_add(8),
+        ..*call.frame
+    };
+    let account = Account {
+        upcall: call.upcall,
+        cause: &Cause::Warn { next, entry },
+        message,
+        frame: Some(&frame),
+        hardware: None,
+        stack: stack_of(rsp),
+        done: GOES_ON,
+    };
+    print_warning(call.domain, &account);
 }
 
-/// The call chain: words on the stack that are addresses of the driver's text. As with the kernel's
-/// own `?` entries, some may be left over from earlier calls.
-fn print_callers(domain: &Domain, frame: &Frame, stack: (u64, u64)) {
-    if frame.rsp < stack.0 || frame.rsp >= stack.1 {
-        return;
-    }
-    let mut printed = 0;
-    for n in 0..STACK_WORDS {
-        let at = (frame.rsp & !7) + 8 * n;
-        if at >= stack.1 || printed == CALLERS {
-            break;
-        }
-        let Ok(word) = domain.memory.read::<u64>(at) else {
-            break;
-        };
-        if domain.image.contains_text(word) {
-            print_symbol(domain, "  ? ", word);
-            printed += 1;
+const GOES_ON: &str = "none, the driver goes on";
+
+fn print_warning(domain: &Domain, account: &Account<'_>) {
+    let mut log = Log {
+        name: domain.name(),
+        warning: true,
+    };
+    if let (Cause::Warn { entry, .. }, true) = (account.cause, print::warning_allowed()) {
+        if domain.warned.is_new(entry) {
+            write(domain, account, &mut log);
         }
     }
 }

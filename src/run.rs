@@ -12,12 +12,14 @@
 //! stems from an interrupt can run on top of it here and spin on a lock that it holds.
 
 use crate::call::{Call, Violation};
-use crate::counters::Crossing;
 use crate::domain::Domain;
 use crate::fault_handler::frame::Frame;
 use crate::faults;
+use crate::memory::{VirtualCpu, STACK_RETURN};
 use crate::report::Death;
+use crate::side_stubs::arguments;
 use crate::side_stubs::contract::*;
+use crate::side_stubs::handlers::drain;
 use crate::side_stubs::policy::{Arg, Class, Where};
 use crate::side_stubs::table;
 use crate::switcher;
@@ -77,11 +79,22 @@ pub(crate) struct Upcall<'a> {
     /// When the upcall began, and when ring 3 was left last.
     began: u64,
     left: u64,
+    /// Ring 3 was not entered yet.
+    fresh: bool,
 }
 
 /// The longest that an upcall in process context may take in ns, sleeping and waiting included:
 /// its caller may hold locks that others need.
 const DEADLINE: u64 = 60_000_000_000;
+
+/// The most of one stay in ring 3, or of one import, that is charged to a driver, in ns. A timer of
+/// 1 ms ends each stay ([`switcher::arm_tick`]): what lasts several times as long did so because a
+/// hypervisor took the CPU away, and a driver must not die of a busy host.
+const STAY_MAX: u64 = 4_000_000;
+
+fn charged(taken: u64) -> u64 {
+    core::cmp::min(taken, STAY_MAX)
+}
 
 /// Calls `function` of the driver with up to six arguments and returns its `rax`.
 ///
@@ -104,26 +117,27 @@ pub(crate) fn upcall(
         );
         return Err(Ended);
     }
-    let Ok((stack, top)) = domain.memory.stack() else {
+    if domain.inject.strikes(name) {
+        domain.breach(name, Violation::new("injected", 0));
+        return Err(Ended);
+    }
+    let Ok((stack, top)) = domain.memory.stack(stub_address(STUB_RETURN)) else {
         domain.end(Death::exhausted(name, "stacks"));
         return Err(Ended);
     };
     domain.enter();
-    domain.upcalls.count(name);
-    domain
-        .recent
-        .push(Crossing::Upcall(name, args.first().copied().unwrap_or(0)));
+    let slot = domain.upcalls.count(name);
+    let began = cpu::now();
     let mut frame = Frame::default();
     let mut padded = [0; 6];
     padded[..args.len()].copy_from_slice(args);
+    let [first, second, third, ..] = padded;
+    domain.recent.upcall(slot, began, [first, second, third]);
     [
         frame.rdi, frame.rsi, frame.rdx, frame.rcx, frame.r8, frame.r9,
     ] = padded;
     frame.rip = function;
-    // As after a call: the return address on top, 8 below a multiple of 16.
-    frame.rsp = top - 24;
-    let entered = domain.memory.write(frame.rsp, stub_address(STUB_RETURN));
-    let began = cpu::now();
+    frame.rsp = top - STACK_RETURN;
     let mut upcall = Upcall {
         domain,
         name,
@@ -135,11 +149,9 @@ pub(crate) fn upcall(
         span: 0,
         began,
         left: began,
+        fresh: true,
     };
-    let result = match entered {
-        Ok(()) => upcall.run(),
-        Err(_) => Err(Ended),
-    };
+    let result = upcall.run();
     if context == Context::Process {
         // Work and the like stop and start transmit queues by plain stores.
         domain.net.after_upcall();
@@ -159,18 +171,21 @@ impl Upcall<'_> {
         }
         let cpu_number = cpu::id();
         let saved = self.domain.memory.cpu(cpu_number).map(|v| {
-            let saved = (v.preempt_count.get(), v.irq_disabled.get());
+            let saved = (v.preempt_count.get(), v.irq_disabled.get(), v.local.get());
             if atomic {
                 v.preempt_count.set(PREEMPT_COUNT_IDLE | SOFTIRQ_OFFSET);
                 v.irq_disabled.set(0);
+                drain::begin(self.domain, v);
             }
             saved
         });
         let result = self.turns();
         if atomic {
-            if let (Some(v), Some((count, flag))) = (self.domain.memory.cpu(cpu_number), saved) {
+            let v = self.domain.memory.cpu(cpu_number);
+            if let (Some(v), Some((count, flag, local))) = (v, saved) {
                 v.preempt_count.set(count);
                 v.irq_disabled.set(flag);
+                v.local.set(local);
             }
             cpu::bh_enable();
         } else if self.held {
@@ -206,10 +221,11 @@ impl Upcall<'_> {
 
     /// One stay in ring 3 and what its end asks for.
     fn turn(&mut self) -> Next {
-        let memory = &self.domain.memory;
+        let domain = self.domain;
+        let memory = &domain.memory;
         cpu::irq_disable();
         let number = cpu::id();
-        let Some(virtual_cpu) = memory.cpu(number).copied() else {
+        let Some(virtual_cpu) = memory.cpu(number) else {
             cpu::irq_enable();
             self.domain.end(Death::exhausted(self.name, "CPUs"));
             return Next::End;
@@ -218,23 +234,28 @@ impl Upcall<'_> {
             word.set(cpu::jiffies());
         }
         switcher::arm_tick();
-        let begin = cpu::now();
+        // The clock was read a moment ago if this is the first turn.
+        let begin = match core::mem::take(&mut self.fresh) {
+            true => self.began,
+            false => cpu::now(),
+        };
         if self.context == Context::Atomic || self.held {
-            self.span += begin.wrapping_sub(self.left);
+            self.span += charged(begin.wrapping_sub(self.left));
         }
         let exit = switcher::enter(memory.view(), &mut self.frame, number as u64 * VCPU_STRIDE);
         self.left = cpu::now();
-        self.used += self.left.wrapping_sub(begin);
-        self.span += self.left.wrapping_sub(begin);
+        let stay = charged(self.left.wrapping_sub(begin));
+        self.used += stay;
+        self.span += stay;
         if self.context == Context::Process {
-            self.follow_virtual_state(&virtual_cpu);
+            self.follow_virtual_state(virtual_cpu);
         }
         let vector = exit.vector;
         if vector == switcher::GATE_VECTOR {
             cpu::irq_enable();
             self.release_if_over();
             return match self.check_budget() {
-                Next::Resume => self.gate(),
+                Next::Resume => self.deferred_and_gate(virtual_cpu),
                 next => next,
             };
         }
@@ -257,7 +278,7 @@ impl Upcall<'_> {
     }
 
     /// Whether the driver is virtually atomic, on the CPU that it just left. Interrupts are off.
-    fn follow_virtual_state(&mut self, virtual_cpu: &crate::memory::VirtualCpu) {
+    fn follow_virtual_state(&mut self, virtual_cpu: &VirtualCpu) {
         let atomic = virtual_cpu.preempt_count.get() != PREEMPT_COUNT_IDLE
             || virtual_cpu.irq_disabled.get() != 0;
         if atomic && !self.held {
@@ -289,16 +310,43 @@ impl Upcall<'_> {
         }
     }
 
+    /// The driver's own interrupt flag, as far as it knows: while it is not virtually atomic its
+    /// interrupts are on, on whatever CPU it will run next.
+    pub(crate) fn virtual_interrupts(&self) -> bool {
+        let atomic = self.held || self.context == Context::Atomic;
+        !(atomic
+            && self
+                .domain
+                .memory
+                .cpu(cpu::id())
+                .is_some_and(|v| v.irq_disabled.get() != 0))
+    }
+
+    /// Sets the driver's own interrupt flag. Off makes the driver atomic, so it stays on this CPU.
+    pub(crate) fn set_virtual_interrupts(&mut self, enabled: bool) {
+        if self.context == Context::Process && !enabled && !self.held {
+            cpu::bh_disable();
+            self.held = true;
+            self.span = 0;
+        }
+        if self.held || self.context == Context::Atomic {
+            if let Some(v) = self.domain.memory.cpu(cpu::id()) {
+                v.irq_disabled.set(u64::from(!enabled));
+            }
+        }
+        self.release_if_over();
+    }
+
     fn check_budget(&mut self) -> Next {
         let [process, atomic] = &self.domain.budget;
         let death = if self.context == Context::Atomic || self.held {
             let budget = atomic.load(Ordering::Relaxed);
-            (self.span > budget).then(|| Death::budget(self, budget))
+            (self.span > budget).then(|| Death::budget(self, self.span, budget))
         } else {
             let budget = process.load(Ordering::Relaxed);
             let taken = self.left.wrapping_sub(self.began);
             match self.used > budget {
-                true => Some(Death::budget(self, budget)),
+                true => Some(Death::budget(self, self.used, budget)),
                 false => (taken > DEADLINE).then(|| Death::deadline(self, DEADLINE)),
             }
         };
@@ -318,6 +366,17 @@ impl Upcall<'_> {
         } else {
             self.context
         }
+    }
+
+    /// Carries out what the driver has deferred, then what it crossed for.
+    fn deferred_and_gate(&mut self, virtual_cpu: &VirtualCpu) -> Next {
+        if self.context == Context::Atomic {
+            if let Err((import, violation)) = drain::drain(self.domain, virtual_cpu, self.name) {
+                self.domain.end(Death::violation(self, import, violation));
+                return Next::End;
+            }
+        }
+        self.gate()
     }
 
     fn gate(&mut self) -> Next {
@@ -355,12 +414,18 @@ impl Upcall<'_> {
             return Next::End;
         }
         self.domain.crossings[index].fetch_add(1, Ordering::Relaxed);
-        self.domain.recent.push(Crossing::Import(
-            import.name,
-            self.frame.rdi,
-            self.frame.rsi,
-        ));
+        self.domain.recent.import(
+            index,
+            self.left,
+            [self.frame.rdi, self.frame.rsi, self.frame.rdx],
+        );
         let context = self.effective_context();
+        if self.domain.inject.strikes(import.name) {
+            let violation = Violation::new("injected", 0);
+            self.domain
+                .end(Death::violation(self, import.name, violation));
+            return Next::End;
+        }
         let outcome = match import.class {
             Class::Gate {
                 handler,
@@ -374,6 +439,8 @@ impl Upcall<'_> {
                         domain: self.domain,
                         frame: &mut self.frame,
                         context,
+                        upcall: self.name,
+                        deadline: self.began.saturating_add(DEADLINE),
                     };
                     match check_arguments(&call, args) {
                         Ok(()) => handler(&mut call),
@@ -408,28 +475,8 @@ impl Upcall<'_> {
     }
 }
 
-/// Checks the arguments of a call against the import's declaration. Handles of objects are looked
-/// up by the handler, which needs the object.
-fn check_arguments(call: &Call<'_>, args: &[Arg]) -> Result<(), Violation> {
-    let memory = &call.domain.memory;
-    for (n, arg) in args.iter().enumerate() {
-        let value = call.arg(n);
-        let null_allowed = matches!(arg, Arg::AddrOrNull | Arg::StrOrNull | Arg::FnOrNull);
-        if value == 0 && null_allowed {
-            continue;
-        }
-        match arg {
-            Arg::Word | Arg::Obj(_) | Arg::Format => {}
-            Arg::Addr | Arg::AddrOrNull | Arg::Str | Arg::StrOrNull => {
-                memory.check(value, 1, false)?;
-            }
-            Arg::Fn | Arg::FnOrNull => {
-                if !memory.is_text(value) {
-                    return Err(Violation::new("bad-function", value));
-                }
-            }
-            Arg::Buf(len) => memory.check(value, call.arg(usize::from(*len)), false)?,
-        }
-    }
-    Ok(())
+/// Checks the arguments of a call against the import's declaration.
+pub(crate) fn check_arguments(call: &Call<'_>, args: &[Arg]) -> Result<(), Violation> {
+    arguments::check(args, |n| call.arg(n), &call.domain.memory)
+        .map_err(|(rule, value)| Violation::new(rule, value))
 }

@@ -13,6 +13,7 @@
 #include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/rtnetlink.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/timecounter.h>
@@ -30,6 +31,12 @@ static DEFINE_MUTEX(mutex);
 static DEFINE_MUTEX(other);
 static DEFINE_SPINLOCK(lock);
 static unsigned int fired, worked;
+
+/* Dies in the way of a null pointer. */
+static void fail(void)
+{
+	WRITE_ONCE(*(volatile int *)8, 1);
+}
 
 static void on_timer(struct timer_list *t)
 {
@@ -65,6 +72,25 @@ static void on_work(struct work_struct *w)
 		mutex_lock(&other);
 		mutex_lock(&mutex);
 		break;
+	case 21:
+		rtnl_lock();
+		msleep(50000);
+		break;
+	case 22:
+		rtnl_lock();
+		fail();
+		break;
+	case 23:
+		mutex_lock(&mutex);
+		fail();
+		break;
+	case 24:
+		spin_lock_irq(&lock);
+		fail();
+		break;
+	case 25:
+		rtnl_lock();
+		break;
 	}
 	worked++;
 	if (mistake == 20)
@@ -83,7 +109,7 @@ static int correct(void)
 	struct timecounter tc;
 	char text[64], *copy;
 	u8 *page;
-	int n;
+	int n, waits;
 
 	if (snprintf(text, sizeof(text), "%5d|%-4x|%s|%pM", -12, 0xab, "word", "\1\2\3\4\5\6") != 33)
 		return 1;
@@ -107,13 +133,15 @@ static int correct(void)
 		return 7;
 	for (n = 0; n < 3; n++) {
 		fired = 0;
-		mod_timer(&timer, jiffies + 1);
+		/* Late enough for a machine that loses its CPU for a while. */
+		mod_timer(&timer, jiffies + 60 * HZ);
 		if (!timer_pending(&timer) || !mod_timer(&timer, jiffies + 2))
 			return 8;
-		msleep(100);
+		for (waits = 0; waits < 1000 && !fired; waits++)
+			msleep(10);
 		if (fired != 1 || timer_pending(&timer) || timer_delete_sync(&timer))
 			return 9;
-		mod_timer(&timer, jiffies + HZ);
+		mod_timer(&timer, jiffies + 60 * HZ);
 		if (timer_delete_sync(&timer) != 1 || timer_pending(&timer))
 			return 10;
 		worked = 0;
@@ -122,11 +150,11 @@ static int correct(void)
 		flush_work(&work);
 		if (worked != 1 || work_pending(&work) || cancel_work_sync(&work))
 			return 12;
-		if (!schedule_delayed_work(&later, HZ) || !delayed_work_pending(&later))
+		if (!schedule_delayed_work(&later, 60 * HZ) || !delayed_work_pending(&later))
 			return 13;
 		if (!cancel_delayed_work_sync(&later) || worked != 1)
 			return 14;
-		schedule_delayed_work(&later, HZ);
+		schedule_delayed_work(&later, 60 * HZ);
 		flush_delayed_work(&later);
 		if (worked != 2)
 			return 15;
@@ -215,6 +243,10 @@ static int __init clumsy_init(void)
 		spin_lock_bh(&lock);
 		for (;;)
 			mdelay(5);
+	case 21 ... 25:
+		/* After the load, so that the test can set a bound. */
+		schedule_delayed_work(&later, HZ / 2);
+		return 0;
 	case 20:
 		mod_timer(&timer, jiffies);
 		schedule_work(&work);

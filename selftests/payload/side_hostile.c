@@ -9,10 +9,13 @@
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/timer.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 
 static int attack;
 module_param(attack, int, 0444);
@@ -34,6 +37,28 @@ static noinline int recurse(int depth)
 
 	room[0] = depth;
 	return recurse(depth + 1) + room[0];
+}
+
+/* Not inline, nor unrolled: each copy of the warning would be one of its own. */
+static noinline void warn_once(void)
+{
+	WARN_ON_ONCE(attack == 9);
+}
+
+/* What a driver may do: each is reported or emulated, and the driver goes on. */
+static noinline void harmless(void)
+{
+	unsigned long flags;
+	int n;
+
+	WARN_ON(attack == 9);
+	WARN(attack == 9, "the answer is %d", 42);
+	for (n = 0; n < 3; n++)
+		warn_once();
+	asm volatile("pushfq; pop %0; cli; nop; push %0; popfq; sti; stac; clac"
+		     : "=&r"(flags) :: "memory");
+	asm volatile("rdpmc" :: "c"(0) : "eax", "edx");
+	_printk(KERN_INFO "side_hostile: went on\n");
 }
 
 static noinline void attack_memory(void)
@@ -66,6 +91,22 @@ static noinline void attack_memory(void)
 	case 8:
 		timer_setup(&spinner, spin, 0);
 		mod_timer(&spinner, jiffies);
+		break;
+	case 9:
+		harmless();
+		break;
+	case 10:
+		BUG_ON(attack == 10);
+		break;
+	case 11:
+		/* All of the state that belongs to the interrupted program, one after the other. */
+		asm volatile("pxor %%xmm0, %%xmm0" ::: "memory");
+		break;
+	case 12:
+		asm volatile("fninit");
+		break;
+	case 13:
+		asm volatile("fxrstor (%0)" :: "r"(data_page) : "memory");
 		break;
 	}
 }
@@ -115,6 +156,7 @@ static noinline void attack_instruction(void)
 static noinline void attack_argument(void)
 {
 	void *bad = (void *)address;
+	u32 sink;
 
 	switch (attack) {
 	case 60: _printk(bad); break;
@@ -130,6 +172,17 @@ static noinline void attack_argument(void)
 	case 70: unregister_netdev(bad); break;
 	case 71: pci_unregister_driver(bad); break;
 	case 72: free_irq(11, bad); break;
+	case 73: queue_work_on(0, bad, bad); break;
+	case 74: mutex_lock(bad); break;
+	case 76: vfree(bad); break;
+	case 77: asm volatile("" :: "r"(strlen(bad))); break;
+	case 78: netif_receive_skb(bad); break;
+	case 79: register_netdev(bad); break;
+	case 80: pci_read_config_dword(bad, 0, &sink); break;
+	case 81: cancel_work_sync(bad); break;
+	case 82: sink = __pci_register_driver(bad, THIS_MODULE, "side_hostile"); break;
+	case 83: netif_napi_del(bad); break;
+	case 84: memcpy(bad, data_page, sizeof(data_page)); break;
 	}
 }
 

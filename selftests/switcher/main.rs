@@ -95,6 +95,14 @@ const RUN: u32 = _IOWR::<Run>('S' as u32, 1);
 const WALK: u32 = _IOWR::<Walk>('S' as u32, 2);
 /// Maps (value 1) or takes away (0) the data page, with a flush.
 const REMAP: u32 = _IOW::<u64>('S' as u32, 3);
+/// In: a CPU; out: the physical address of its count of NMIs.
+const NMI_COUNT: u32 = _IOWR::<u64>('S' as u32, 4);
+
+extern "C" {
+    fn side_selftest_nmi_count(cpu: u32) -> u64;
+    fn side_selftest_claim_nmis() -> i32;
+    fn side_selftest_leave_nmis();
+}
 
 #[pin_data(PinnedDrop)]
 struct Selftest {
@@ -108,12 +116,17 @@ struct Switcher;
 
 impl Switcher {
     fn new() -> Result<Self> {
-        switcher::init().map(|()| Self)
+        switcher::init()?;
+        // SAFETY: given back when this is dropped.
+        unsafe { side_selftest_claim_nmis() };
+        Ok(Self)
     }
 }
 
 impl Drop for Switcher {
     fn drop(&mut self) {
+        // SAFETY: `new` has registered it.
+        unsafe { side_selftest_leave_nmis() };
         switcher::exit();
     }
 }
@@ -188,6 +201,15 @@ impl MiscDevice for Session {
                     me.view
                         .map(DATA, me.data.phys(), Perm::ReadWrite, Kind::Ram)?;
                 }
+            }
+            NMI_COUNT => {
+                let (mut reader, mut writer) = slice.reader_writer();
+                let cpu: u64 = reader.read()?;
+                if cpu >= switcher::context::cpu_ids() as u64 {
+                    return Err(EINVAL);
+                }
+                // SAFETY: the CPU is a possible one.
+                writer.write(&unsafe { side_selftest_nmi_count(cpu as u32) })?;
             }
             _ => return Err(ENOTTY),
         }

@@ -11,6 +11,15 @@ pub(crate) fn get(_: &mut Call<'_>) -> Outcome {
     Ok(clock::monotonic() as u64)
 }
 
+/// `set_normalized_timespec64(ts, sec, nsec)`
+pub(crate) fn set_normalized(call: &mut Call<'_>) -> Outcome {
+    const SECOND: i64 = 1_000_000_000;
+    let (seconds, nanoseconds) = (call.arg(1) as i64, call.arg(2) as i64);
+    let whole = seconds.wrapping_add(nanoseconds.div_euclid(SECOND));
+    call.write(call.arg(0), [whole, nanoseconds.rem_euclid(SECOND)])?;
+    Ok(0)
+}
+
 /// `ktime_get_real_seconds`.
 pub(crate) fn real_seconds(_: &mut Call<'_>) -> Outcome {
     Ok(clock::real_seconds() as u64)

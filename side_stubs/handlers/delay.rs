@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sleeping, busy waiting, and conversions of time. A sleep ends early when the domain dies.
+//! Sleeping, busy waiting, and conversions of time. A sleep ends early when the domain dies, and one
+//! that would outlast the deadline of its upcall ends the domain before it begins: the upcall's caller
+//! may hold locks that others need.
 
 use crate::call::{Call, Outcome, Violation};
 use crate::sys::{cpu, delay};
@@ -10,8 +12,17 @@ const SLICE_MS: u64 = 20;
 /// The longest busy wait in one call, in µs; the kernel's own `udelay` warns from 2,000 on.
 const MAX_SPIN_US: u64 = 100_000;
 
-fn sleep(call: &Call<'_>, ms: u64) -> Result<(), Violation> {
+/// When a sleep of `ms` milliseconds from now is over, which must be before the upcall's deadline.
+fn end_of(call: &Call<'_>, ms: u64) -> Result<u64, Violation> {
     let end = cpu::now().saturating_add(ms.saturating_mul(1_000_000));
+    match end > call.deadline {
+        true => Err(Violation::new("deadline-exceeded", ms)),
+        false => Ok(end),
+    }
+}
+
+fn sleep(call: &Call<'_>, ms: u64) -> Result<(), Violation> {
+    let end = end_of(call, ms)?;
     loop {
         let left = end.saturating_sub(cpu::now()).div_ceil(1_000_000);
         if left == 0 {
@@ -33,6 +44,7 @@ pub(crate) fn msleep(call: &mut Call<'_>) -> Outcome {
 /// `msleep_interruptible(milliseconds)`: a signal ends it; returns the milliseconds left.
 pub(crate) fn msleep_interruptible(call: &mut Call<'_>) -> Outcome {
     let mut left = u64::from(call.uint(0));
+    end_of(call, left)?;
     while left > 0 {
         if call.domain.is_dead() {
             return Err(Violation::new("domain-dead", 0));

@@ -7,21 +7,22 @@
 //! twice, or with another length or direction, is a breach before the kernel sees it. The pages
 //! themselves stay until the domain ends, whatever the driver frees.
 //!
-//! Coherent memory is the kernel's own (`dma_alloc_attrs`), mapped into the view: it obeys the
-//! device's mask and any IOMMU, which pages of the domain's heap could not promise. A freed block
-//! waits, mapped, for the next request of its size, and goes with its device.
+//! Coherent memory is made for the device's space (`sys/dma.rs`) and mapped into the view: it obeys
+//! the device's mask and any IOMMU, which pages of the domain's heap could not promise. A freed
+//! block waits, mapped, for the next request of its size, and goes with its device.
 //!
 //! Quarantine: a device whose driver died still knows the rings. Its bus mastering is off, but the
 //! next driver turns that on before it resets the device, which may write to the old rings in
-//! between. So the memory of a dead domain stays until a probe of each of its devices has
-//! succeeded, the device is gone, or the module goes.
+//! between. So unless an IOMMU made the device forget them, the memory of a dead domain stays until
+//! a probe of each of its devices has succeeded, the device is gone, or the module goes.
 
+use super::buffers;
 use super::pci::PciDevice;
 use crate::call::{int, Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::side_stubs::contract::page_to_address;
 use crate::sys::access::PAGE;
-use crate::sys::dma::{self, Coherent, Direction, MAPPING_ERROR};
+use crate::sys::dma::{self, Coherent, Direction, DmaSpace, MAPPING_ERROR};
 use crate::sys::lock::BhLock;
 use crate::sys::pci::PciRef;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -57,15 +58,15 @@ pub(crate) struct State {
     mappings: BhLock<RBTree<(u64, u64), Mapping>>,
     /// Coherent blocks by domain address.
     blocks: BhLock<RBTree<u64, Block>>,
-    /// Devices that may know addresses of the domain's memory.
-    devices: BhLock<KVec<PciRef>>,
+    /// Spaces of devices that may know addresses of the domain's memory.
+    spaces: BhLock<KVec<Arc<DmaSpace>>>,
     /// The domain's memory is, or was, in quarantine.
     quarantined: AtomicBool,
 }
 
 /// A dead domain that a device may still write to.
 struct Quarantined {
-    device: PciRef,
+    space: Arc<DmaSpace>,
     domain: Arc<Domain>,
 }
 
@@ -73,22 +74,42 @@ struct Quarantined {
 static QUARANTINE: BhLock<KVec<Quarantined>> = BhLock::new(KVec::new());
 
 impl State {
+    /// How many streaming mappings and coherent blocks there are.
+    pub(crate) fn count(&self) -> (u64, u64) {
+        let mappings = self.mappings.lock().values().count() as u64;
+        let blocks = self.blocks.lock();
+        let in_use = blocks.values().filter(|block| block.asked != 0).count();
+        (mappings, in_use as u64)
+    }
+
     pub(crate) fn new() -> Self {
         State {
             mappings: BhLock::new(RBTree::new()),
             blocks: BhLock::new(RBTree::new()),
-            devices: BhLock::new(KVec::new()),
+            spaces: BhLock::new(KVec::new()),
             quarantined: AtomicBool::new(false),
         }
     }
 
-    /// Notes that a driver of the domain is about to be given `device`.
-    pub(super) fn note(&self, device: &PciRef) -> Result {
-        let mut devices = self.devices.lock();
-        if !devices.iter().any(|known| known.same(device)) {
-            devices.push(device.clone(), GFP_ATOMIC)?;
-        }
-        Ok(())
+    /// Makes the space of a device that a driver of the domain is about to be given.
+    pub(super) fn open(&self, device: &PciRef) -> Result<Arc<DmaSpace>> {
+        let space = Arc::new(DmaSpace::new(device), GFP_KERNEL)?;
+        self.spaces.lock().push(space.clone(), GFP_ATOMIC)?;
+        Ok(space)
+    }
+
+    /// Gives up the space of a device that no driver was given. Process context.
+    pub(super) fn forget(&self, space: &Arc<DmaSpace>) {
+        space.release();
+        self.remove(space);
+    }
+
+    fn remove(&self, space: &Arc<DmaSpace>) {
+        let mut spaces = self.spaces.lock();
+        let known = spaces.iter().position(|known| Arc::ptr_eq(known, space));
+        let known = known.and_then(|n| spaces.remove(n).ok());
+        drop(spaces);
+        drop(known);
     }
 
     /// Undoes everything. Bus mastering is off and no upcall runs any more. The memory of a dead
@@ -103,11 +124,12 @@ impl State {
             return;
         }
         loop {
-            let device = self.devices.lock().pop();
-            let Some(device) = device else { break };
-            if device.is_present() {
+            let space = self.spaces.lock().pop();
+            let Some(space) = space else { break };
+            space.block();
+            if space.device().is_present() && !space.forgets() {
                 let entry = Quarantined {
-                    device,
+                    space,
                     domain: domain.clone(),
                 };
                 // Made beforehand, so that nothing is dropped under the lock.
@@ -136,11 +158,14 @@ fn end_quarantine(which: impl Fn(&PciRef) -> bool) {
     loop {
         let entry = {
             let mut list = QUARANTINE.lock();
-            let found = list.iter().position(|entry| which(&entry.device));
+            let found = list.iter().position(|entry| which(entry.space.device()));
             found.and_then(|n| list.remove(n).ok())
         };
         match entry {
-            Some(entry) => release_unless_quarantined(&entry.domain),
+            Some(entry) => {
+                entry.space.release();
+                release_unless_quarantined(&entry.domain);
+            }
             None => return,
         }
     }
@@ -154,6 +179,9 @@ pub(super) fn probed(device: &PciRef) {
 /// The module goes, and all quarantine with it.
 pub(crate) fn end_all_quarantine() {
     end_quarantine(|_| true);
+    // A static is never dropped: the list gives its room back here.
+    let list = core::mem::take(&mut *QUARANTINE.lock());
+    drop(list);
 }
 
 /// Undoes what exists for `device`; a dead domain's coherent memory waits for the quarantine.
@@ -166,11 +194,15 @@ pub(crate) fn release_device(domain: &Arc<Domain>, device: &Arc<PciDevice>) {
         return;
     }
     release_if(domain, |other| Arc::ptr_eq(other, device));
-    let mut devices = domain.dma.devices.lock();
-    let known = devices.iter().position(|known| known.same(&device.raw));
-    let known = known.and_then(|n| devices.remove(n).ok());
-    drop(devices);
-    drop(known);
+    domain.dma.remove(&device.space);
+}
+
+/// The device is the kernel's again: last step of its release, when it is disabled.
+pub(super) fn close(domain: &Arc<Domain>, device: &PciDevice) {
+    device.space.block();
+    if !domain.is_dead() || device.space.forgets() || !device.raw.is_present() {
+        device.space.release();
+    }
 }
 
 fn release_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
@@ -179,6 +211,7 @@ fn release_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
 }
 
 fn unmap_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
+    buffers::release(domain, &which);
     loop {
         let mut mappings = domain.dma.mappings.lock();
         let found = mappings
@@ -190,7 +223,9 @@ fn unmap_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
         drop(mappings);
         if let Some(m) = mapping {
             for _ in 0..m.count {
-                dma::unmap(&m.device.raw, key.1, m.len, m.direction, m.attributes);
+                m.device
+                    .space
+                    .unmap(key.1, m.len, m.direction, m.attributes);
             }
         }
     }
@@ -213,7 +248,7 @@ fn free_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
 }
 
 /// The device whose `struct device` is argument `n`.
-fn device(call: &Call<'_>, n: usize) -> Result<Arc<PciDevice>, Violation> {
+pub(super) fn device(call: &Call<'_>, n: usize) -> Result<Arc<PciDevice>, Violation> {
     let handle = call.arg(n);
     call.domain
         .pci
@@ -259,13 +294,16 @@ pub(crate) fn map_page(call: &mut Call<'_>) -> Outcome {
         return Err(Violation::new("dma-length", len));
     }
     let phys = call.domain.memory.contiguous(address, len)?;
-    let Some(bus) = dma::map(&device.raw, phys, len, direction, attributes) else {
+    if let Some(bus) = buffers::map(call.domain, &device, address, len, direction) {
+        return Ok(bus);
+    }
+    let Some(bus) = device.space.map(phys, len, direction, attributes) else {
         return Ok(MAPPING_ERROR);
     };
     match enter(call, &device, bus, len, direction, attributes) {
         Ok(true) => Ok(bus),
         refused => {
-            dma::unmap(&device.raw, bus, len, direction, attributes);
+            device.space.unmap(bus, len, direction, attributes);
             match refused {
                 // No memory for the ledger.
                 Ok(_) => Ok(MAPPING_ERROR),
@@ -290,6 +328,10 @@ fn enter(
     if call.domain.is_dead() {
         return Ok(false);
     }
+    // Its pages came to stay mapped meanwhile.
+    if buffers::holds(call.domain, device, bus) {
+        return Ok(true);
+    }
     if let Some(mapping) = mappings.get_mut(&key) {
         if mapping.len != len || mapping.direction != direction {
             return Err(Violation::new("dma-overlap", bus));
@@ -309,15 +351,45 @@ fn enter(
         .is_ok())
 }
 
+/// Takes the mappings of `device` that begin in `[bus, bus + len)` out of the ledger and undoes
+/// them: these pages stay mapped from now on.
+pub(super) fn absorb(domain: &Domain, device: &Arc<PciDevice>, bus: u64, len: u64) {
+    loop {
+        let (at, mapping) = {
+            let mut mappings = domain.dma.mappings.lock();
+            let found = mappings
+                .cursor_lower_bound(&(device.shadow, bus))
+                .map(|cursor| *cursor.current().0)
+                .filter(|(shadow, at)| *shadow == device.shadow && *at < bus + len);
+            let Some(key) = found else { return };
+            match mappings.remove(&key) {
+                Some(mapping) => (key.1, mapping),
+                None => return,
+            }
+        };
+        for _ in 0..mapping.count {
+            device
+                .space
+                .unmap(at, mapping.len, mapping.direction, mapping.attributes);
+        }
+    }
+}
+
 /// `dma_unmap_page_attrs(dev, addr, size, dir, attrs)`
 pub(crate) fn unmap_page(call: &mut Call<'_>) -> Outcome {
     let device = device(call, 0)?;
     let (bus, len) = (call.arg(1), call.arg(2));
     let direction = direction(call.uint(3))?;
+    if buffers::holds(call.domain, &device, bus) {
+        return Ok(0);
+    }
     let key = (device.shadow, bus);
     {
         let mut mappings = call.domain.dma.mappings.lock();
         let Some(mapping) = mappings.get_mut(&key) else {
+            if buffers::holds(call.domain, &device, bus) {
+                return Ok(0);
+            }
             return Err(Violation::new("dma-unmap-unknown", bus));
         };
         if mapping.len != len {
@@ -331,15 +403,18 @@ pub(crate) fn unmap_page(call: &mut Call<'_>) -> Outcome {
             mappings.remove(&key);
         }
     }
-    dma::unmap(&device.raw, bus, len, direction, call.arg(4));
+    device.space.unmap(bus, len, direction, call.arg(4));
     Ok(0)
 }
 
 /// Hands part of a mapping to one side; the part must lie in one mapping.
-fn sync(call: &mut Call<'_>, give: fn(&PciRef, u64, u64, Direction)) -> Outcome {
+fn sync(call: &mut Call<'_>, give: fn(&DmaSpace, u64, u64, Direction)) -> Outcome {
     let device = device(call, 0)?;
     let (bus, len) = (call.arg(1), call.arg(2));
     let direction = direction(call.uint(3))?;
+    if buffers::holds(call.domain, &device, bus) {
+        return Ok(0);
+    }
     let inside = {
         let mappings = call.domain.dma.mappings.lock();
         let key = (device.shadow, bus);
@@ -363,26 +438,34 @@ fn sync(call: &mut Call<'_>, give: fn(&PciRef, u64, u64, Direction)) -> Outcome 
             && len <= held - (bus - start))
     };
     if !inside {
+        if buffers::holds(call.domain, &device, bus) {
+            return Ok(0);
+        }
         return Err(Violation::new("dma-sync-unknown", bus));
     }
-    give(&device.raw, bus, len, direction);
+    give(&device.space, bus, len, direction);
     Ok(0)
 }
 
 /// `__dma_sync_single_for_cpu(dev, addr, size, dir)`
 pub(crate) fn sync_for_cpu(call: &mut Call<'_>) -> Outcome {
-    sync(call, dma::sync_for_cpu)
+    sync(call, DmaSpace::sync_for_cpu)
 }
 
 /// `__dma_sync_single_for_device(dev, addr, size, dir)`
 pub(crate) fn sync_for_device(call: &mut Call<'_>) -> Outcome {
-    sync(call, dma::sync_for_device)
+    sync(call, DmaSpace::sync_for_device)
 }
 
 /// `dma_alloc_attrs(dev, size, dma_handle, flag, attrs)`
 pub(crate) fn alloc(call: &mut Call<'_>) -> Outcome {
     let device = device(call, 0)?;
-    let (len, handle) = (call.arg(1), call.arg(2));
+    allocate(call, device, call.arg(1), call.arg(2))
+}
+
+/// Allocates `len` bytes of coherent memory for `device` and writes their bus address to `handle`.
+/// Returns their address in the domain, 0 if there is no memory.
+pub(super) fn allocate(call: &Call<'_>, device: Arc<PciDevice>, len: u64, handle: u64) -> Outcome {
     // Before anything is held, that the answer can be written at all.
     call.domain.memory.check(handle, 8, true)?;
     if len == 0 || len > COHERENT_MAX {
@@ -404,7 +487,7 @@ pub(crate) fn alloc(call: &mut Call<'_>) -> Outcome {
         call.write(handle, bus)?;
         return Ok(address);
     }
-    let Ok(memory) = Coherent::new(&device.raw, whole, call.may_sleep()) else {
+    let Ok(memory) = Coherent::new(&device.space, whole, call.may_sleep()) else {
         return Ok(0);
     };
     let bus = memory.dma();
@@ -452,13 +535,25 @@ pub(crate) fn alloc(call: &mut Call<'_>) -> Outcome {
 pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
     let device = device(call, 0)?;
     let (len, address, bus) = (call.arg(1), call.arg(2), call.arg(3));
-    if address == 0 {
-        return Ok(0);
+    if address != 0 {
+        give_back(call, &device, len, address, bus)?;
     }
+    Ok(0)
+}
+
+/// Takes the `len` bytes of coherent memory at `address` back, which must be those of one
+/// allocation for `device`.
+pub(super) fn give_back(
+    call: &Call<'_>,
+    device: &Arc<PciDevice>,
+    len: u64,
+    address: u64,
+    bus: u64,
+) -> Result<(), Violation> {
     let mut blocks = call.domain.dma.blocks.lock();
     let Some(block) = blocks
         .get_mut(&address)
-        .filter(|b| Arc::ptr_eq(&b.device, &device))
+        .filter(|b| Arc::ptr_eq(&b.device, device))
     else {
         return Err(Violation::new("dma-free-unknown", address));
     };
@@ -469,5 +564,5 @@ pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
         return Err(Violation::new("dma-free-mismatch", len));
     }
     block.asked = 0;
-    Ok(0)
+    Ok(())
 }

@@ -32,7 +32,7 @@ pub(crate) enum Part<'a> {
 }
 
 impl Part<'_> {
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Part::Word(_) => &[],
             Part::Data(bytes, _) => bytes,
@@ -66,6 +66,9 @@ impl NetDevice {
             at += part.room();
         }
         let value = self.operate_ethtool(slot, name, &args[..=parts.len()])?;
+        if value as u32 == 0 || name == "set_msglevel" {
+            self.note_setting(slot, name, parts);
+        }
         let mut at = 0;
         for part in parts {
             let room = part.room();

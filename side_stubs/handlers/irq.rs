@@ -14,6 +14,7 @@ use super::pci::device::Source;
 use super::pci::PciDevice;
 use crate::call::{errno, Call, Outcome, Violation};
 use crate::domain::Domain;
+use crate::fault_handler::watch::Rate;
 use crate::run::{self, Context};
 use crate::sys::irq::{self, Tasklet};
 use crate::sys::lock::BhLock;
@@ -71,6 +72,8 @@ pub(crate) struct Irq {
     gone: AtomicBool,
     /// The process in which the thread function runs, or 0.
     thread: AtomicI32,
+    /// Upcalls a second.
+    rate: BhLock<Rate>,
 }
 
 /// A device of an interrupt.
@@ -88,6 +91,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.list.lock().len()
+    }
+
     pub(crate) fn new() -> Self {
         State {
             list: BhLock::new(KVec::new()),
@@ -132,6 +140,18 @@ impl Irq {
         self.disabled.load(Ordering::SeqCst) != 0
             || self.gone.load(Ordering::SeqCst)
             || self.domain.is_dead()
+    }
+
+    /// Ends the domain if the interrupt comes too often.
+    fn watch(&self) {
+        let Some(driver) = self.domain.driver() else {
+            return;
+        };
+        let storm = self.rate.lock().event(cpu::now(), driver.limits().irqs);
+        if let Some(count) = storm {
+            let violation = Violation::new("interrupt-storm", count);
+            self.domain.breach("irq", violation);
+        }
     }
 
     fn is_pending(&self) -> bool {
@@ -215,6 +235,7 @@ pub(crate) fn bottom_half(irq: &Irq) {
     let sample = irq.raised.load(Ordering::SeqCst);
     if !irq.is_off() && irq.handler != 0 && sample != irq.served.load(Ordering::SeqCst) {
         let args = [u64::from(irq.number), irq.dev_id];
+        irq.watch();
         let answer = run::upcall(&irq.domain, "irq", irq.handler, &args, Context::Atomic);
         irq.served.store(sample, Ordering::SeqCst);
         if let Ok(answer) = answer {
@@ -330,6 +351,7 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
         held_off: AtomicBool::new(false),
         gone: AtomicBool::new(false),
         thread: AtomicI32::new(0),
+        rate: BhLock::new(Rate::default()),
     };
     let mut first: Option<Arc<PciDevice>> = None;
     let mut at = None;

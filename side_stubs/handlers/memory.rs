@@ -161,6 +161,24 @@ pub(crate) fn vmalloc(call: &mut Call<'_>) -> Outcome {
     vmalloc_of(call, call.arg(0))
 }
 
+/// `void *vmalloc_array_noprof(size_t n, size_t size)`
+pub(crate) fn vmalloc_array(call: &mut Call<'_>) -> Outcome {
+    match call.arg(0).checked_mul(call.arg(1)) {
+        Some(size) => vmalloc_of(call, size),
+        None => Ok(0),
+    }
+}
+
+/// `size_t kmalloc_size_roundup(size_t size)`: what the heap gives for a request of that size.
+pub(crate) fn size_roundup(call: &mut Call<'_>) -> Outcome {
+    Ok(match call.arg(0) {
+        0 => 0,
+        size if size > LARGEST => size,
+        size if size > PAGE * 4 => size.next_multiple_of(PAGE),
+        size => core::cmp::max(size.next_power_of_two(), 32),
+    })
+}
+
 /// `void *__kvmalloc_node_noprof(size_t size, kmem_buckets *, ulong align, gfp_t, int node)`
 pub(crate) fn kvmalloc_node(call: &mut Call<'_>) -> Outcome {
     let (size, flags) = (call.arg(0), call.arg(3));

@@ -10,7 +10,9 @@
 
 use super::net::{wait_for, NetDevice};
 use crate::call::{Call, Outcome, Violation};
+use crate::domain::Domain;
 use crate::run::{self, Context};
+use crate::side_stubs::rings::DIRECT_ENTRY;
 use crate::sys::lock::BhLock;
 use crate::sys::napi::Twin;
 use crate::sys::net_layout::*;
@@ -47,6 +49,9 @@ pub(crate) struct Napi {
     polls: AtomicU64,
     budget: AtomicI32,
     listed: AtomicBool,
+    /// The buffer that `napi_get_frags` gave the driver and `napi_gro_frags` has not taken; 0 if
+    /// there is none.
+    pub(crate) fragments: AtomicU64,
 }
 
 impl Napi {
@@ -74,11 +79,15 @@ impl Napi {
 
     /// The kernel polls: bottom halves are off.
     pub(crate) fn poll(self: ArcBorrow<'_, Self>, budget: i32) -> i32 {
-        let domain = &self.device.domain;
         if cpu::irqs_disabled() {
             // Netpoll with interrupts off: there is no budget, and nothing is owed.
             return 0;
         }
+        self.device.polled(|| self.poll_once(budget))
+    }
+
+    fn poll_once(&self, budget: i32) -> i32 {
+        let domain = &self.device.domain;
         self.budget.store(budget, Ordering::Relaxed);
         let number = self.polls.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let this = number << 16 | (cpu::id() as u64 + 1);
@@ -207,6 +216,32 @@ impl Napi {
         }
     }
 
+    /// Leaves a device that is not registered, whose lock SIDE holds, to [`Napi::join`] the one that
+    /// takes its place a grace period later.
+    pub(super) fn leave(&self) {
+        self.device
+            .real
+            .clear_queue_napi(self.device.tx_queues, self.device.rx_queues);
+        if self.claims.lock().enabled {
+            let _ = self.disable();
+            self.claims.lock().enabled = true;
+        }
+        self.twin.delete();
+    }
+
+    /// Joins the device that took the place of the one that it left. SIDE holds its lock.
+    pub(super) fn join(self: &Arc<Self>) {
+        self.twin.add(&self.device.real, self, WEIGHT_MAX);
+        let mut claims = self.claims.lock();
+        claims.closing = false;
+        let enabled = claims.enabled;
+        drop(claims);
+        if enabled {
+            self.twin.enable();
+        }
+        self.show_state();
+    }
+
     /// Takes the instance away from the kernel. A grace period must pass before it is dropped.
     pub(crate) fn remove(&self) {
         if !self.listed.swap(false, Ordering::AcqRel) {
@@ -247,6 +282,17 @@ pub(crate) fn remove_all(device: &NetDevice) {
     net::synchronize();
 }
 
+/// `__napi_schedule(napi)` from the ring: the claim that its `napi_schedule_prep` said was made is
+/// made now. That another one was first is no breach.
+pub(super) fn schedule_deferred(domain: &Domain, handle: u64) -> Result<(), Violation> {
+    let napi = domain.net.napis.get(handle);
+    let napi = napi.ok_or(Violation::new("not-a-napi", handle))?;
+    if napi.prepare() || napi.claims.lock().prepared {
+        return napi.schedule();
+    }
+    Ok(())
+}
+
 fn find(call: &Call<'_>, handle: u64) -> Result<Arc<Napi>, Violation> {
     call.domain
         .net
@@ -279,6 +325,7 @@ fn add(call: &Call<'_>, weight: i32) -> Outcome {
             polls: AtomicU64::new(0),
             budget: AtomicI32::new(0),
             listed: AtomicBool::new(false),
+            fragments: AtomicU64::new(0),
         },
         GFP_KERNEL,
     );
@@ -294,6 +341,7 @@ fn add(call: &Call<'_>, weight: i32) -> Outcome {
         weight
     };
     napi.twin.add(&device.real, &napi, weight);
+    napi.twin.enter_directly(domain.has(DIRECT_ENTRY));
     napi.listed.store(true, Ordering::Release);
     call.write(handle + NAPI_DEV, device.handle)?;
     call.write(handle + NAPI_WEIGHT, weight)?;

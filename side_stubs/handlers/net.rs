@@ -13,14 +13,17 @@ use crate::call::Violation;
 use crate::domain::Domain;
 use crate::objects::Table;
 use crate::run::{self, Context};
+use crate::side_stubs::handlers::adopt::{self, Interface, Veil};
+use crate::side_stubs::handlers::gather;
 use crate::side_stubs::handlers::napi::Napi;
+use crate::sys::access::{Fault, Window};
+use crate::sys::cpu;
 use crate::sys::lock::BhLock;
 use crate::sys::net::{self, RealDevice, STATS_WORDS};
 use crate::sys::net_layout::*;
-use crate::sys::{access::Fault, cpu};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::{Arc, SetOnce};
 
 /// Addresses of one list that a driver is shown; beyond that it is told to take all.
 const LIST_MAX: u64 = 512;
@@ -56,6 +59,8 @@ struct Shown {
 
 /// One network device of a driver.
 pub(crate) struct NetDevice {
+    /// Packets that wait to be handed over, by queue. First, so that its timers end before the rest.
+    pub(super) gather: KVec<gather::Queue>,
     pub(crate) domain: Arc<Domain>,
     /// Where the shadow begins: the driver's `struct net_device *`.
     pub(crate) handle: u64,
@@ -64,6 +69,8 @@ pub(crate) struct NetDevice {
     pub(crate) rx_queues: u32,
     /// Where the shadow's transmit queues begin.
     queues: u64,
+    /// The kernel's own way to the shadow, where it is contiguous.
+    pub(super) window: Option<Window>,
     /// Where the bytes of `dev_addr` are.
     address: u64,
     /// Where the nodes of the two address lists begin, made at their first use.
@@ -77,7 +84,11 @@ pub(crate) struct NetDevice {
     offered: AtomicU64,
     pub(crate) registered: AtomicBool,
     /// The task that holds `net_device.lock` for the driver, or 0.
-    lock_holder: AtomicU64,
+    pub(super) lock_holder: AtomicU64,
+    /// When it took it, in ns.
+    pub(super) lock_since: AtomicU64,
+    /// Transmit timeouts since a packet was sent last.
+    pub(crate) stalls: AtomicU32,
     /// The driver's operations: the words of its tables, read at registration.
     pub(crate) ndo: KVec<AtomicU64>,
     pub(crate) ethtool: KVec<AtomicU64>,
@@ -87,8 +98,18 @@ pub(crate) struct NetDevice {
     pub(crate) regs_len: AtomicI32,
     /// What it last said of the number of strings of each set.
     pub(crate) set_counts: [AtomicI32; 32],
+    /// The ring-3 library's loop that transmits several packets.
+    pub(super) gather_function: u64,
+    /// Counts polls that received something.
+    pub(super) received: AtomicU32,
     /// Packets that SIDE itself had to drop.
     pub(crate) dropped: AtomicU64,
+    /// What the stack sees as one interface across all its drivers, once it is registered.
+    pub(crate) interface: SetOnce<Arc<Interface>>,
+    /// What is kept apart between driver and stack while an interface is being adopted.
+    pub(crate) veil: Veil,
+    /// What earlier drivers of the interface counted.
+    pub(crate) base: BhLock<[u64; STATS_WORDS]>,
 }
 
 /// The network devices and NAPI instances of a domain.
@@ -96,7 +117,9 @@ pub(crate) struct State {
     pub(crate) devices: Table<NetDevice>,
     pub(crate) napis: Table<Napi>,
     /// The task that holds RTNL for the driver, or 0.
-    rtnl_holder: AtomicU64,
+    pub(super) rtnl_holder: AtomicU64,
+    /// When it took it, in ns.
+    pub(super) rtnl_since: AtomicU64,
 }
 
 impl State {
@@ -105,6 +128,7 @@ impl State {
             devices: Table::new(),
             napis: Table::new(),
             rtnl_holder: AtomicU64::new(0),
+            rtnl_since: AtomicU64::new(0),
         }
     }
 
@@ -146,6 +170,7 @@ impl State {
             return Err(Violation::new("rtnl-held", 0));
         }
         wait_for(domain, "rtnl-timeout", net::rtnl_trylock)?;
+        self.rtnl_since.store(cpu::now(), Ordering::Relaxed);
         self.rtnl_holder.store(me, Ordering::Release);
         Ok(())
     }
@@ -155,6 +180,7 @@ impl State {
         if !net::rtnl_trylock() {
             return false;
         }
+        self.rtnl_since.store(cpu::now(), Ordering::Relaxed);
         self.rtnl_holder.store(net::current(), Ordering::Release);
         true
     }
@@ -208,21 +234,44 @@ impl State {
         }
     }
 
-    /// Gives everything back: after death, or after the driver's exit function. Process context.
-    pub(crate) fn release(&self, domain: &Arc<Domain>) {
-        self.drop_locks(domain);
+    /// Lets the kernel call the proxies of all devices directly, or by slots that trap.
+    pub(crate) fn enter_directly(&self, direct: bool) {
         let mut at = None;
         while let Some((handle, device)) = self.devices.after(at) {
             at = Some(handle);
-            device.unregister_now();
+            device.real.enter_directly(direct);
+        }
+        let mut at = None;
+        while let Some((handle, napi)) = self.napis.after(at) {
+            at = Some(handle);
+            napi.twin.enter_directly(direct);
+        }
+    }
+
+    /// Gives everything back: after death, or after the driver's exit function. The interfaces stay
+    /// for the next driver if there is to be one. Process context.
+    pub(crate) fn release(&self, domain: &Arc<Domain>) {
+        self.drop_locks(domain);
+        let keep = domain.keeper().is_some();
+        let mut at = None;
+        while let Some((handle, device)) = self.devices.after(at) {
+            at = Some(handle);
+            if !keep || device.interface.as_ref().is_none() {
+                device.unregister_now();
+            } else {
+                device.real.stop_all_queues();
+            }
         }
         while let Some((_, napi)) = self.napis.pop() {
             napi.remove();
         }
         net::synchronize();
+        self.forget_kept();
         domain.skb.release(domain);
         while let Some((_, device)) = self.devices.pop() {
-            drop(device);
+            if keep && device.registered.load(Ordering::Acquire) {
+                device.reset_limits();
+            }
         }
     }
 }
@@ -270,7 +319,10 @@ impl NetDevice {
         let real = RealDevice::new(tx_queues, rx_queues)?;
         let queues = align(DEVICE_PRIV + private, 64);
         let address = queues + u64::from(tx_queues) * QUEUE_SIZE;
-        let handle = domain.memory.alloc_virtual(address + ADDRESS_MAX)?;
+        // As in the kernel, contiguous if it can be: some drivers map a part of it for DMA.
+        let size = address + ADDRESS_MAX;
+        let contiguous = domain.memory.alloc(size);
+        let handle = contiguous.or_else(|_| domain.memory.alloc_virtual(size))?;
         let mut finished = KVec::new();
         for _ in 0..tx_queues {
             finished.push(Finished::default(), GFP_KERNEL)?;
@@ -287,12 +339,14 @@ impl NetDevice {
             .is_some_and(|index| domain.imported[index].load(Ordering::Relaxed));
         let device = Arc::new(
             NetDevice {
+                gather: gather::queues(tx_queues)?,
                 domain: domain.clone(),
                 handle,
                 real,
                 tx_queues,
                 rx_queues,
                 queues: handle + queues,
+                window: domain.memory.window(handle, size),
                 address: handle + address,
                 lists: AtomicU64::new(0),
                 shown: BhLock::new(shown),
@@ -302,16 +356,26 @@ impl NetDevice {
                 offered: AtomicU64::new(0),
                 registered: AtomicBool::new(false),
                 lock_holder: AtomicU64::new(0),
+                lock_since: AtomicU64::new(0),
+                stalls: AtomicU32::new(0),
                 ndo: words(NDO_WORDS)?,
                 ethtool: words(ETHTOOL_WORDS)?,
                 last_stats: BhLock::new([0; STATS_WORDS]),
                 regs_len: AtomicI32::new(0),
                 set_counts: [const { AtomicI32::new(0) }; 32],
+                gather_function: gather::function(),
+                received: AtomicU32::new(0),
                 dropped: AtomicU64::new(0),
+                interface: SetOnce::new(),
+                veil: Veil::new(),
+                base: BhLock::new([0; STATS_WORDS]),
             },
             GFP_KERNEL,
         )?;
         device.real.set_owner(&device);
+        for queue in device.gather.iter() {
+            queue.set_owner(&device);
+        }
         device.fill_shadow(private).map_err(|_| EFAULT)?;
         domain.net.devices.insert(handle, device.clone())?;
         Ok(device)
@@ -383,8 +447,11 @@ impl NetDevice {
 
     /// Shows the driver what the kernel has changed since the last time.
     pub(crate) fn sync_in(&self) {
+        if self.veil.is_fresh() {
+            return self.sync_state();
+        }
         let now = Shown {
-            state: self.real.state(),
+            state: self.shown_state(),
             flags: self.real.flags(),
             features: self.real.features(),
             mtu: self.real.mtu(),
@@ -418,7 +485,7 @@ impl NetDevice {
 
     /// As [`NetDevice::sync_in`] for the state word alone, after an import that changed it.
     pub(crate) fn sync_state(&self) {
-        let state = self.real.state();
+        let state = self.shown_state();
         let mut shown = self.shown.lock();
         if state != shown.state {
             let _ = self.domain.memory.write(self.handle + DEVICE_STATE, state);
@@ -460,24 +527,19 @@ impl NetDevice {
     /// Brings the stop bit of queue `n` over from the shadow. The bit may be cleared by another
     /// upcall at any time: after a stop the shadow is read again.
     pub(crate) fn sync_queue(&self, n: u32) {
-        let place = self.queue_address(n) + QUEUE_STATE;
-        let stopped = |device: &Self| {
-            device
-                .domain
-                .memory
-                .read::<u64>(place)
-                .is_ok_and(|state| state & DRV_XOFF != 0)
-        };
-        if stopped(self) {
+        if self.domain.is_dead() || self.veil.is_quiet() {
+            return;
+        }
+        if self.is_stopped(n) {
             if !self.real.queue_stopped(n) {
                 self.real.stop_queue(n);
                 net::barrier();
-                if !stopped(self) {
-                    self.real.wake_queue(n);
+                if !self.is_stopped(n) {
+                    self.wake_queue(n);
                 }
             }
         } else if self.real.queue_stopped(n) {
-            self.real.wake_queue(n);
+            self.wake_queue(n);
         }
     }
 
@@ -507,12 +569,13 @@ impl NetDevice {
         }
     }
 
-    /// Byte queue limits: a packet goes to the driver. Under the queue's transmit lock.
-    pub(crate) fn sent(&self, n: u32, bytes: u32, more: bool) {
+    /// Byte queue limits: a packet goes to the driver. Under the queue's transmit lock. Returns
+    /// whether the limits have just stopped the queue.
+    pub(crate) fn sent(&self, n: u32, bytes: u32, more: bool) -> bool {
         if !self.limits {
-            return;
+            return false;
         }
-        self.real.sent(n, bytes, more);
+        let full = self.real.sent(n, bytes, more);
         // Keeps the driver's own count from ever reaching its limit.
         let since = self.since_limit.fetch_add(bytes, Ordering::Relaxed);
         if since > LIMIT_STEP {
@@ -521,6 +584,7 @@ impl NetDevice {
                 self.raise_limit(n);
             }
         }
+        full
     }
 
     fn raise_limit(&self, n: u32) {
@@ -575,6 +639,7 @@ impl NetDevice {
         if !self.real.try_lock() {
             return false;
         }
+        self.lock_since.store(cpu::now(), Ordering::Relaxed);
         self.lock_holder.store(net::current(), Ordering::Release);
         true
     }
@@ -689,7 +754,8 @@ impl NetDevice {
             return Err(EBUSY);
         }
         self.sync_in();
-        let value = run::upcall(&self.domain, name, function, args, context)?;
+        let value = run::upcall(&self.domain, name, function, args, context)
+            .map_err(|_| self.outage_error())?;
         self.sync_queues();
         Ok(value)
     }
@@ -697,7 +763,7 @@ impl NetDevice {
     /// Unregisters the device if it is registered; RTNL is not held. Afterwards the kernel calls
     /// no operation of it. Process context.
     pub(crate) fn unregister_now(&self) {
-        if !self.registered.swap(false, Ordering::AcqRel) {
+        if !self.registered.swap(false, Ordering::AcqRel) || !adopt::may_unregister(self) {
             return;
         }
         while !net::rtnl_trylock() {
@@ -705,6 +771,7 @@ impl NetDevice {
         }
         self.real.unregister();
         net::rtnl_unlock();
+        adopt::forget(self);
     }
 
     /// What is left to do when the driver cannot be asked to stop: nothing may be scheduled or

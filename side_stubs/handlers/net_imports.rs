@@ -2,10 +2,12 @@
 
 //! The imports by which a driver makes, registers and steers its network devices.
 
-use super::napi;
 use super::net::{NetDevice, ADDRESS_MAX};
+use super::{adopt, napi};
 use crate::call::{errno, int, Call, Outcome, Violation};
+use crate::domain::Domain;
 use crate::side_stubs::contract::{stub_index, STUB_BASE};
+use crate::side_stubs::rings::DIRECT_ENTRY;
 use crate::side_stubs::table;
 use crate::sys::features;
 use crate::sys::net::{self, Configuration};
@@ -25,7 +27,7 @@ const MIN_MTU: u32 = 68;
 /// `HZ * 60` in ticks of at most 1000 a second: the longest transmit watchdog.
 const MAX_WATCHDOG: i32 = 60_000;
 
-fn make(call: &Call<'_>, private: u64, tx: u32, rx: u32) -> Outcome {
+pub(crate) fn make(call: &Call<'_>, private: u64, tx: u32, rx: u32) -> Outcome {
     if private > MAX_PRIVATE || tx == 0 || rx == 0 || tx > MAX_QUEUES || rx > MAX_QUEUES {
         return Err(Violation::new("bad-device-size", private));
     }
@@ -59,15 +61,35 @@ pub(crate) fn alloc_netdev(call: &mut Call<'_>) -> Outcome {
 
 /// `free_netdev(dev)`.
 pub(crate) fn free_netdev(call: &mut Call<'_>) -> Outcome {
-    let device = call.domain.net.device(call.arg(0))?;
-    if device.registered.load(Ordering::Acquire) {
-        return Err(Violation::new("free-of-registered-device", call.arg(0)));
+    free(call.domain, call.arg(0)).map(|()| 0)
+}
+
+/// Frees the net device at `handle`, which is not registered. Process context.
+pub(crate) fn free(domain: &Domain, handle: u64) -> Result<(), Violation> {
+    let gone = Violation::new("not-a-net-device", handle);
+    let device = domain.net.devices.remove(handle).ok_or(gone)?;
+    // Out of the table first: either this sees that another CPU registers it, or that one sees that
+    // it is gone.
+    if device.registered.load(Ordering::SeqCst) {
+        // The release is to find it.
+        let _ = domain.net.devices.insert(handle, device);
+        return Err(Violation::new("free-of-registered-device", handle));
     }
     napi::remove_all(&device);
-    call.domain.net.devices.remove(call.arg(0));
-    if call.domain.memory.free(device.handle).is_err() {
-        return Err(Violation::new("not-a-net-device", call.arg(0)));
+    device.forget_kept();
+    match domain.memory.free(device.handle) {
+        Ok(()) => Ok(()),
+        Err(_) => Err(Violation::new("not-a-net-device", handle)),
     }
+}
+
+/// `dev_close(dev)`, with RTNL held by the driver's caller or itself.
+pub(crate) fn close(call: &mut Call<'_>) -> Outcome {
+    let device = call.domain.net.device(call.arg(0))?;
+    if !device.registered.load(Ordering::Acquire) || !net::rtnl_is_locked() {
+        return Err(Violation::new("rtnl-not-held", call.arg(0)));
+    }
+    device.real.close();
     Ok(0)
 }
 
@@ -94,7 +116,10 @@ fn read_table(
         return Ok(());
     }
     for (n, word) in words.iter().enumerate().skip(first) {
-        word.store(call.read(place + n as u64 * 8)?, Ordering::Relaxed);
+        word.store(
+            call.read(place.wrapping_add(n as u64 * 8))?,
+            Ordering::Relaxed,
+        );
     }
     Ok(())
 }
@@ -122,13 +147,14 @@ fn configure(call: &Call<'_>, device: &Arc<NetDevice>) -> Result<Result<()>, Vio
     // Data before the first operation of `ethtool_ops`.
     let first = (ethtool::NEEDS_RTNL as usize + 4) / 8;
     read_table(call, operations, &device.ethtool, first)?;
+    let at_operations = |offset: u64| operations.wrapping_add(offset);
     let mut data = ethtool::Data::default();
     if operations != 0 {
         // 31 coalescing parameters and 7 ring parameters exist in this kernel.
-        data.coalesce = call.read::<u32>(operations + ethtool::COALESCE)? & 0x7fff_ffff;
-        data.ring = call.read::<u32>(operations + ethtool::RING)? & 0x7f;
-        data.hwtstamp_qualifiers = call.read::<u32>(operations + ethtool::QUALIFIERS)? & 3;
-        data.needs_rtnl = call.read(operations + ethtool::NEEDS_RTNL)?;
+        data.coalesce = call.read::<u32>(at_operations(ethtool::COALESCE))? & 0x7fff_ffff;
+        data.ring = call.read::<u32>(at_operations(ethtool::RING))? & 0x7f;
+        data.hwtstamp_qualifiers = call.read::<u32>(at_operations(ethtool::QUALIFIERS))? & 3;
+        data.needs_rtnl = call.read(at_operations(ethtool::NEEDS_RTNL))?;
     }
     let ndo_slot = |offset| slot(device, &device.ndo, offset);
     let tables = Tables::new(
@@ -144,7 +170,10 @@ fn configure(call: &Call<'_>, device: &Arc<NetDevice>) -> Result<Result<()>, Vio
     if !tables.filters_vlans() {
         allowed &= !features::VLAN_FILTERS;
     }
-    device.real.set_tables(tables);
+    if let Err(error) = device.real.set_tables(tables) {
+        return Ok(Err(error));
+    }
+    device.real.enter_directly(device.domain.has(DIRECT_ENTRY));
 
     let mut name = [0; 16];
     call.read_bytes(at(DEVICE_NAME), &mut name)?;
@@ -193,15 +222,37 @@ fn register(call: &Call<'_>) -> Outcome {
     if device.registered.load(Ordering::Acquire) {
         return Err(Violation::new("registered-twice", call.arg(0)));
     }
+    // What was unregistered can only be freed: the kernel stops at a second registration.
+    if device.real.field::<1>(DEVICE_REG_STATE) != [0] {
+        return Err(Violation::new("registered-twice", call.arg(0)));
+    }
     if let Err(error) = configure(call, &device)? {
         return Ok(errno(error));
     }
     device.offer(device.real.features() | device.real.hw_features());
-    device.registered.store(true, Ordering::Release);
+    if let Some(interface) = adopt::candidate(call, &device)? {
+        let adopted = adopt::adopt(call, &device, &interface)?;
+        return Ok(adopted.map_or_else(errno, |()| 0));
+    }
+    // Before the stack knows it: its first upcalls may end the domain.
+    let interface = match adopt::begin(call, &device) {
+        Ok(interface) => interface,
+        Err(error) => return Ok(errno(error)),
+    };
+    device.registered.store(true, Ordering::SeqCst);
+    if call.domain.net.devices.get(device.handle).is_none() {
+        device.registered.store(false, Ordering::Release);
+        return Err(Violation::new("not-a-net-device", device.handle));
+    }
     let result = device.real.register();
     if result != 0 {
         device.registered.store(false, Ordering::Release);
         return Ok(int(result));
+    }
+    if let Err(error) = adopt::note(&device, interface) {
+        device.registered.store(false, Ordering::Release);
+        device.real.unregister();
+        return Ok(errno(error));
     }
     call.write_bytes(device.handle + DEVICE_NAME, &device.name())?;
     call.write(
@@ -243,13 +294,19 @@ fn unregister(call: &Call<'_>) -> Outcome {
     if !device.registered.load(Ordering::Acquire) {
         return Err(Violation::new("device-not-registered", call.arg(0)));
     }
-    device.real.unregister();
     device.registered.store(false, Ordering::Release);
+    // An interface that was adopted and not handed over yet stays for the next attempt.
+    if !device.veil.is_fresh() && adopt::may_unregister(&device) {
+        device.real.unregister();
+        adopt::forget(&device);
+    }
     Ok(0)
 }
 
 /// `unregister_netdev(dev)`. The kernel waits for the last user of the device when RTNL is let go.
 pub(crate) fn unregister_netdev(call: &mut Call<'_>) -> Outcome {
+    // Kept until the kernel has let go of it, whoever frees it meanwhile.
+    let _device = device(call)?;
     call.domain.net.rtnl_lock(call.domain)?;
     let result = unregister(call);
     call.domain.net.rtnl_unlock()?;
@@ -270,7 +327,7 @@ fn device(call: &Call<'_>) -> Result<Arc<NetDevice>, Violation> {
 /// `netif_carrier_on(dev)`.
 pub(crate) fn carrier_on(call: &mut Call<'_>) -> Outcome {
     let device = device(call)?;
-    device.real.set_carrier(true);
+    device.set_carrier(true);
     device.sync_state();
     device.sync_queues();
     Ok(0)
@@ -279,7 +336,7 @@ pub(crate) fn carrier_on(call: &mut Call<'_>) -> Outcome {
 /// `netif_carrier_off(dev)`.
 pub(crate) fn carrier_off(call: &mut Call<'_>) -> Outcome {
     let device = device(call)?;
-    device.real.set_carrier(false);
+    device.set_carrier(false);
     device.sync_state();
     device.sync_queues();
     Ok(0)
@@ -292,6 +349,9 @@ pub(crate) fn device_attach(call: &mut Call<'_>) -> Outcome {
         device.clear_stop(n);
     }
     device.real.set_present(true);
+    for n in 0..device.tx_queues {
+        device.hurry(n);
+    }
     device.sync_state();
     Ok(0)
 }
@@ -317,7 +377,9 @@ fn queue(call: &Call<'_>, offset: u64) -> Result<(Arc<NetDevice>, u32), Violatio
 pub(crate) fn wake_queue(call: &mut Call<'_>) -> Outcome {
     let (device, n) = queue(call, 0)?;
     device.clear_stop(n);
-    device.real.wake_queue(n);
+    if !device.veil.is_quiet() {
+        device.wake_queue(n);
+    }
     Ok(0)
 }
 

@@ -4,13 +4,16 @@
 //! date, arguments are copied into the domain, the driver is called, and what it answered is
 //! checked and carried back. When the domain is dead each operation has a harmless answer.
 
+use super::ethtool::Part;
 use super::net::NetDevice;
+use crate::call::Violation;
 use crate::domain::Domain;
 use crate::run::Context;
 use crate::side_stubs::packet::status;
 use crate::sys::cpu;
 use crate::sys::net::STATS_WORDS;
 use crate::sys::net_layout::*;
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 
 /// Memory of the domain for the length of one operation, zeroed.
@@ -79,6 +82,11 @@ impl NetDevice {
     pub(crate) fn open(&self, slot: usize) -> i32 {
         let result = self.simple(slot, "ndo_open", &[]);
         if result != 0 && self.domain.is_dead() {
+            if self.is_recovering() {
+                // The next driver opens whatever is up.
+                self.real.stop_all_queues();
+                return 0;
+            }
             self.force_stop();
         }
         result
@@ -86,6 +94,7 @@ impl NetDevice {
 
     /// `ndo_stop`. The interface goes down whatever the driver says.
     pub(crate) fn stop(&self, slot: usize) -> i32 {
+        self.hand_over_all();
         let result = self.simple(slot, "ndo_stop", &[]);
         if self.domain.is_dead() {
             self.force_stop();
@@ -131,6 +140,38 @@ impl NetDevice {
         result
     }
 
+    /// `ndo_tx_timeout`: the driver is to repair a queue that stands still. One that is asked several
+    /// times over and sends nothing in between, or its device, is stuck.
+    pub(crate) fn tx_timeout(&self, slot: usize, queue: u32) {
+        let bound = self.domain.driver().map_or(0, |d| d.limits().stalls);
+        let stalls = u64::from(self.stalls.fetch_add(1, Ordering::Relaxed)) + 1;
+        if bound != 0 && stalls > bound {
+            let violation = Violation::new("transmit-stall", stalls);
+            return self.domain.breach("ndo_tx_timeout", violation);
+        }
+        self.simple_atomic(slot, "ndo_tx_timeout", &[queue.into()]);
+    }
+
+    /// `ndo_vlan_rx_add_vid` and, with `add` false, `ndo_vlan_rx_kill_vid`. What is filtered for is
+    /// remembered for the next driver, which a dead one leaves it to.
+    pub(crate) fn vlan(&self, slot: usize, add: bool, protocol: u16, vid: u16) -> i32 {
+        let name = match add {
+            true => "ndo_vlan_rx_add_vid",
+            false => "ndo_vlan_rx_kill_vid",
+        };
+        let result = self.simple(slot, name, &[protocol.into(), vid.into()]);
+        let dead = self.domain.is_dead();
+        let result = match dead && (!add || self.is_recovering()) {
+            // An error about a filter that is gone anyway would only be complained about.
+            true => 0,
+            false => result,
+        };
+        if result == 0 {
+            return self.note_vlan(add, protocol, vid);
+        }
+        result
+    }
+
     /// `ndo_fix_features`: a driver may take features away, not add any.
     pub(crate) fn fix_features(&self, slot: usize, features: u64) -> u64 {
         let args = [self.handle, features];
@@ -168,18 +209,42 @@ impl NetDevice {
         }
     }
 
-    /// `ndo_get_stats64`. In an atomic context; when the driver cannot be asked, what it last said.
-    pub(crate) fn stats64(&self, slot: usize) -> [u64; STATS_WORDS] {
-        let asked = Scratch::new(&self.domain, STATS_WORDS * 8).and_then(|scratch| {
-            let args = [self.handle, scratch.address];
-            self.operate(slot, "ndo_get_stats64", &args, Context::Atomic)?;
-            self.domain.memory.read(scratch.address).map_err(|_| EFAULT)
+    /// The counters: of `ndo_get_stats64`, `ndo_get_stats` or the `net_device` itself, in the order
+    /// in which the kernel prefers them. In an atomic context; when the driver cannot be asked, what
+    /// it last said.
+    pub(crate) fn stats64(&self) -> [u64; STATS_WORDS] {
+        let asked = self.ask_stats64().or_else(|error| match error {
+            EOPNOTSUPP => self.ask_stats(),
+            error => Err(error),
         });
         let mut last = self.last_stats.lock();
-        if let Ok(stats) = asked {
+        if let Ok(mut stats) = asked {
+            for (value, before) in stats.iter_mut().zip(*self.base.lock()) {
+                *value = value.wrapping_add(before);
+            }
             *last = stats;
         }
         *last
+    }
+
+    fn ask_stats64(&self) -> Result<[u64; STATS_WORDS]> {
+        let scratch = Scratch::new(&self.domain, STATS_WORDS * 8)?;
+        let args = [self.handle, scratch.address];
+        self.operate(NDO_GET_STATS64, "ndo_get_stats64", &args, Context::Atomic)?;
+        self.domain.memory.read(scratch.address).map_err(|_| EFAULT)
+    }
+
+    /// The counters of a driver that keeps a `struct net_device_stats`.
+    fn ask_stats(&self) -> Result<[u64; STATS_WORDS]> {
+        let name = "ndo_get_stats";
+        let at = match self.operate(NDO_GET_STATS, name, &[self.handle], Context::Atomic) {
+            Err(EOPNOTSUPP) => self.handle + DEVICE_STATS,
+            answer => answer?,
+        };
+        let short: [u64; OLD_STATS_WORDS] = self.domain.memory.read(at).map_err(|_| EFAULT)?;
+        let mut stats = [0; STATS_WORDS];
+        stats[..OLD_STATS_WORDS].copy_from_slice(&short);
+        Ok(stats)
     }
 
     /// An operation with one structure that goes in and, where it succeeds, comes back.
@@ -200,6 +265,9 @@ impl NetDevice {
         args[0] = scratch.address;
         args[1..=after.len()].copy_from_slice(after);
         let result = self.simple(slot, name, &args[..=after.len()]);
+        if result == 0 {
+            self.note_setting(slot, name, &[Part::In(&*bytes), Part::Word(0)]);
+        }
         match scratch.read(0, bytes) {
             Ok(()) => result,
             Err(error) => error.to_errno(),

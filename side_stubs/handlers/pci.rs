@@ -3,13 +3,14 @@
 //! PCI: the devices and drivers of a domain.
 //!
 //! `driver` holds the registration and what the PCI core calls, `device` a device with its shadow
-//! and what the driver holds of it, `imports` the handlers.
+//! and what the driver holds of it, `imports` the handlers, `ports` those that claim ports.
 
 pub(crate) mod device;
 pub(crate) mod driver;
 pub(crate) mod imports;
+pub(crate) mod ports;
 
-pub(crate) use device::PciDevice;
+pub(crate) use device::{Managed, PciDevice};
 
 use crate::domain::Domain;
 use crate::objects::Table;
@@ -39,6 +40,11 @@ impl State {
             drivers: BhLock::new(KVec::new()),
             taken: BhLock::new(KVec::new()),
         }
+    }
+
+    /// How many drivers are registered.
+    pub(crate) fn drivers(&self) -> usize {
+        self.drivers.lock().len()
     }
 
     /// The device whose shadow `pci_dev` is at `handle`.
@@ -77,17 +83,18 @@ impl State {
     }
 
     /// First step after a death: no device reaches memory or raises its line any more.
-    pub(crate) fn silence(&self, _domain: &Arc<Domain>) {
-        self.each(|device| device.silence());
+    pub(crate) fn silence(&self, domain: &Arc<Domain>) {
+        self.each(|device| device.silence(domain));
     }
 
     /// Unregisters the drivers: the PCI core removes each device, which calls the driver while the
-    /// domain lives and gives back what is left either way.
-    pub(crate) fn unregister(&self, _domain: &Arc<Domain>) {
+    /// domain lives and gives back what is left either way. If there is to be a next domain they are
+    /// kept for that.
+    pub(crate) fn unregister(&self, domain: &Arc<Domain>) {
         loop {
             let driver = self.drivers.lock().pop();
             match driver {
-                Some(driver) => drop(driver),
+                Some((_, registered)) => driver::let_go(domain, registered),
                 None => return,
             }
         }
@@ -103,6 +110,10 @@ impl State {
         loop {
             let device = self.taken.lock().pop();
             let Some(device) = device else { return };
+            if let Some(driver) = domain.keeper() {
+                driver.kept.keep_taken(device);
+                continue;
+            }
             if device.is_present() && device.offer() < 0 {
                 pr_warn!(
                     "{}: {}: no driver took it back\n",

@@ -5,7 +5,8 @@
 //! format or a pointer of the driver's.
 
 use crate::call::{Call, Outcome, Violation};
-use crate::side_stubs::format::{format, level, Args};
+use crate::report;
+use crate::side_stubs::format::{format, level, Args, Sink};
 use crate::sys::print::{self, Level, Text};
 use core::fmt::Write;
 use kernel::prelude::*;
@@ -96,6 +97,80 @@ impl Args for Variable<'_, '_> {
     }
 }
 
+/// Text for the log: only what is printable and line ends reach it.
+struct Log<'a>(&'a mut Text);
+
+impl Sink for Log<'_> {
+    fn byte(&mut self, byte: u8) {
+        let shown = match byte {
+            b'\n' | b'\t' | 0x20..=0x7e => byte as char,
+            _ => '?',
+        };
+        let _ = self.0.write_char(shown);
+    }
+}
+
+/// A buffer of the driver's that is filled as snprintf does: what does not fit is counted, and a
+/// NUL ends what does.
+struct Filling<'a, 'b> {
+    call: &'a Call<'b>,
+    to: u64,
+    /// Bytes of the buffer that text may take: one less than it has, if it has any.
+    room: u64,
+    /// Length of the whole text so far.
+    total: u64,
+    /// The last bytes of it, which are not written yet.
+    staged: [u8; 64],
+    count: usize,
+    result: Result<(), Violation>,
+}
+
+impl<'a, 'b> Filling<'a, 'b> {
+    fn new(call: &'a Call<'b>, to: u64, size: u64) -> Self {
+        Filling {
+            call,
+            to,
+            room: size.saturating_sub(1),
+            total: 0,
+            staged: [0; 64],
+            count: 0,
+            result: Ok(()),
+        }
+    }
+
+    fn flush(&mut self) {
+        let begin = self.total - self.count as u64;
+        let fits = self.room.saturating_sub(begin).min(self.count as u64) as usize;
+        if fits > 0 && self.result.is_ok() {
+            let part = &self.staged[..fits];
+            self.result = self.call.write_bytes(self.to.wrapping_add(begin), part);
+        }
+        self.count = 0;
+    }
+
+    /// Ends the text, and returns the length of the whole.
+    fn end(mut self, size: u64) -> Result<u64, Violation> {
+        self.flush();
+        self.result?;
+        if size > 0 {
+            let end = self.to.wrapping_add(self.total.min(self.room));
+            self.call.write(end, 0u8)?;
+        }
+        Ok(self.total)
+    }
+}
+
+impl Sink for Filling<'_, '_> {
+    fn byte(&mut self, byte: u8) {
+        self.staged[self.count] = byte;
+        self.count += 1;
+        self.total += 1;
+        if self.count == self.staged.len() {
+            self.flush();
+        }
+    }
+}
+
 fn read_format<'f>(
     call: &Call<'_>,
     n: usize,
@@ -106,7 +181,11 @@ fn read_format<'f>(
 
 fn formatted(call: &Call<'_>, template: &[u8], first: usize) -> Result<KBox<Text>, Violation> {
     let mut text = Text::boxed().map_err(|_| Violation::new("out-of-memory", 0))?;
-    format(template, &mut Variable::new(call, first), &mut *text);
+    format(
+        template,
+        &mut Variable::new(call, first),
+        &mut Log(&mut text),
+    );
     Ok(text)
 }
 
@@ -117,6 +196,18 @@ pub(crate) fn printk(call: &mut Call<'_>) -> Outcome {
     let text = formatted(call, template, 1)?;
     print::plain(Level::from_mark(mark), call.domain.name(), text.as_str());
     Ok(text.as_str().len() as u64)
+}
+
+/// `WARN_trap(entry, ...)`: a WARN with a message. The entry of the bug table has its format.
+pub(crate) fn warn(call: &mut Call<'_>) -> Outcome {
+    let address = call.arg(0);
+    let Some((entry, template)) = call.domain.image.bug_at(address) else {
+        return Err(Violation::new("bad-warning", address));
+    };
+    let (_, template) = level(template);
+    let text = formatted(call, template, 1)?;
+    report::warning_call(call, entry, text.as_str());
+    Ok(0)
 }
 
 fn device(call: &mut Call<'_>, handle: usize, first: usize, level: Level) -> Outcome {
@@ -235,50 +326,64 @@ pub(crate) fn dump_stack(call: &mut Call<'_>) -> Outcome {
     Ok(0)
 }
 
-/// Writes `text` with its NUL into `size` bytes at `to`, as snprintf does.
-fn store(call: &Call<'_>, to: u64, size: u64, text: &str) -> Result<(), Violation> {
-    if size == 0 {
-        return Ok(());
-    }
-    let len = text.len().min(size as usize - 1);
-    call.write_bytes(to, &text.as_bytes()[..len])?;
-    call.write(to + len as u64, 0u8)
-}
+/// Sizes above are refused, as the kernel does with a warning.
+const SIZE_MAX: u64 = i32::MAX as u64;
 
 fn print_into(call: &mut Call<'_>, size: u64, template: usize) -> Result<u64, Violation> {
+    if size > SIZE_MAX {
+        return Ok(0);
+    }
     let mut room = [0; FORMAT];
-    let format = read_format(call, template, &mut room)?;
-    let text = formatted(call, format, template + 1)?;
-    store(call, call.arg(0), size, text.as_str())?;
-    Ok(text.as_str().len() as u64)
+    let text = read_format(call, template, &mut room)?;
+    let mut out = Filling::new(call, call.arg(0), size);
+    format(text, &mut Variable::new(call, template + 1), &mut out);
+    out.end(size)
 }
 
 /// `snprintf(buffer, size, format, ...)`.
 pub(crate) fn snprintf(call: &mut Call<'_>) -> Outcome {
-    print_into(call, call.arg(1).min(4096), 2)
+    print_into(call, call.arg(1), 2)
 }
 
 /// `scnprintf(buffer, size, format, ...)`: what was written.
 pub(crate) fn scnprintf(call: &mut Call<'_>) -> Outcome {
-    let size = call.arg(1).min(4096);
+    let size = call.arg(1);
     Ok(print_into(call, size, 2)?.min(size.saturating_sub(1)))
 }
 
 /// `sprintf(buffer, format, ...)`: the buffer is as long as the text needs, or the write faults.
 pub(crate) fn sprintf(call: &mut Call<'_>) -> Outcome {
-    print_into(call, 4096, 1)
+    print_into(call, SIZE_MAX, 1)
+}
+
+/// `ethtool_sprintf(data, format, ...)`: writes at `*data`, which goes on by the length of a name.
+pub(crate) fn ethtool_sprintf(call: &mut Call<'_>) -> Outcome {
+    const NAME: usize = 32;
+    let mut room = [0; FORMAT];
+    let template = read_format(call, 1, &mut room)?;
+    let text = formatted(call, template, 2)?;
+    let to: u64 = call.read(call.arg(0))?;
+    let mut name = [0; NAME];
+    let len = text.as_str().len().min(NAME - 1);
+    name[..len].copy_from_slice(&text.as_str().as_bytes()[..len]);
+    call.write_bytes(to, &name)?;
+    call.write(call.arg(0), to.wrapping_add(NAME as u64))?;
+    Ok(0)
 }
 
 /// `vsnprintf(buffer, size, format, list)`.
 pub(crate) fn vsnprintf(call: &mut Call<'_>) -> Outcome {
+    let size = call.arg(1);
+    if size > SIZE_MAX {
+        return Ok(0);
+    }
     let mut room = [0; FORMAT];
     let template = read_format(call, 2, &mut room)?;
-    let mut text = Text::boxed().map_err(|_| Violation::new("out-of-memory", 0))?;
     let mut args = Variable::new(call, 4);
     if !args.push(call.arg(3)) {
         return Err(Violation::new("bad-pointer", call.arg(3)));
     }
-    format(template, &mut args, &mut *text);
-    store(call, call.arg(0), call.arg(1).min(4096), text.as_str())?;
-    Ok(text.as_str().len() as u64)
+    let mut out = Filling::new(call, call.arg(0), size);
+    format(template, &mut args, &mut out);
+    out.end(size)
 }

@@ -10,6 +10,7 @@ use crate::run::{self, Context};
 use crate::sys::access::bytes_of;
 use crate::sys::clock::TimeSpec;
 use crate::sys::lock::BhLock;
+use crate::sys::pci::PciRef;
 use crate::sys::ptp::{self, field, Description, Registered};
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -47,6 +48,8 @@ pub(crate) struct PtpClock {
     functions: [u64; OPS.len()],
     /// The handle that the driver knows the clock by: an otherwise unused heap object.
     handle: u64,
+    /// The device that it belongs to.
+    parent: PciRef,
     registered: BhLock<Option<Registered>>,
 }
 
@@ -56,16 +59,25 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.clocks.len()
+    }
+
     pub(crate) fn new() -> Self {
         State {
             clocks: Table::new(),
         }
     }
 
-    /// Unregisters all clocks. Idempotent. Process context.
-    pub(crate) fn release(&self, _domain: &Arc<Domain>) {
+    /// Unregisters all clocks, or keeps them for the next driver. Idempotent. Process context.
+    pub(crate) fn release(&self, domain: &Arc<Domain>) {
         while let Some((_, clock)) = self.clocks.pop() {
-            clock.unregister();
+            let registered = clock.registered.lock().take();
+            if let (Some(driver), Some(registered)) = (domain.keeper(), registered) {
+                driver.kept.keep_clock(&clock.parent, registered);
+            }
+            let _ = domain.memory.free(clock.handle);
         }
     }
 }
@@ -80,6 +92,12 @@ impl PtpClock {
 
     fn call(&self, op: Op, args: &[u64]) -> i32 {
         let function = self.functions[op as usize];
+        if self.domain.is_dead() {
+            return EAGAIN.to_errno();
+        }
+        if function == 0 {
+            return EOPNOTSUPP.to_errno();
+        }
         match run::upcall(&self.domain, "ptp", function, args, Context::Process) {
             Ok(value) => (value as i32).max(-4095),
             Err(_) => EIO.to_errno(),
@@ -207,13 +225,24 @@ pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
         info,
         functions,
         handle,
+        parent: parent.raw.clone(),
         registered: BhLock::new(None),
     };
+    let kept = call
+        .domain
+        .driver()
+        .and_then(|driver| driver.kept.take_clock(&parent.raw));
     let registered = Arc::new(clock, GFP_KERNEL)
         .map_err(Error::from)
         .and_then(|clock| {
             let has = |op: Op| functions[op as usize] != 0;
-            let registered = Registered::new(&clock, &parent.raw, &about, has)?;
+            let registered = match kept {
+                Some(kept) => {
+                    kept.serve(&clock);
+                    kept
+                }
+                None => Registered::new(&clock, &parent.raw, &about, has)?,
+            };
             call.domain.ptp.clocks.insert(handle, clock.clone())?;
             *clock.registered.lock() = Some(registered);
             Ok(())

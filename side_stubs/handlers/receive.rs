@@ -7,6 +7,7 @@ use super::napi::Napi;
 use super::net::NetDevice;
 use super::skb::{self, Held, Skb};
 use crate::call::{Call, Outcome, Violation};
+use crate::domain::Domain;
 use crate::side_stubs::contract::page_to_address;
 use crate::side_stubs::packet::{self, Received};
 use crate::sys::net_layout::*;
@@ -22,15 +23,14 @@ const NORMAL: u64 = 3;
 /// `NET_RX_DROP`.
 const RX_DROP: u64 = 1;
 
-/// Checks the shadow at `handle`, copies it into a packet that `alloc` makes, and frees it.
+/// Checks the shadow of `skb`, copies it into a packet that `alloc` makes, and frees it.
 fn take(
-    call: &Call<'_>,
+    domain: &Arc<Domain>,
     device: &NetDevice,
-    handle: u64,
+    skb: Arc<Skb>,
     alloc: impl FnOnce(u32) -> Option<Packet>,
 ) -> Result<Option<Packet>, Violation> {
-    let domain = call.domain;
-    let skb = domain.skb.get(handle)?;
+    let handle = skb.address;
     let (pulled, end) = {
         let held = skb.held.lock();
         match held.0 {
@@ -40,16 +40,19 @@ fn take(
     };
     // One look at the shadow: everything is decided from this copy.
     let mut image = [0; SKB_SIZE];
-    call.read_bytes(handle, &mut image)?;
+    skb.window.read(0, &mut image)?;
     let word =
         |at: usize| u32::from_ne_bytes([image[at], image[at + 1], image[at + 2], image[at + 3]]);
     let half = |at: usize| u16::from_ne_bytes([image[at], image[at + 1]]);
     let data = u64::from(word(SKB_DATA)) | u64::from(word(SKB_DATA + 4)) << 32;
     let (len, data_len) = (word(SKB_LEN), word(SKB_DATA_LEN));
+    // A local `eth_type_trans` shows by the header's place only.
+    let behind = data.wrapping_sub(u64::from(packet::ETH_HLEN) + skb.head());
+    let pulled = pulled || behind == u64::from(half(SKB_MAC));
     let frame = packet::received(skb.head(), end, data, len, data_len, pulled)
         .map_err(|rule| Violation::new(rule, len.into()))?;
     let mut info = [0; SHARED_FRAGS];
-    call.read_bytes(end, &mut info)?;
+    skb.read_data(domain, end, &mut info)?;
     let mut hwtstamp = [0; 8];
     hwtstamp.copy_from_slice(&info[SHARED_HWTSTAMP..SHARED_HWTSTAMP + 8]);
 
@@ -73,11 +76,11 @@ fn take(
         has_vlan: matches!(u16::from_be(vlan_proto), 0x8100 | 0x88a8),
         checked: bits[0] >> SKB_IP_SUMMED_SHIFT & 3 == 1 && device.real.features() & RXCSUM != 0,
     };
-    let built = copy(call, &skb, &frame, info[SHARED_NR_FRAGS], end, alloc);
+    let built = copy(domain, &skb, &frame, info[SHARED_NR_FRAGS], end, alloc);
     // The driver has given the buffer away whatever came of it.
-    call.write(handle + SKB_USERS as u64, 1u32)?;
+    skb.window.write(SKB_USERS as u64, &1u32.to_ne_bytes())?;
     let mut built = built?;
-    skb::free(domain, handle, true)?;
+    skb::free_buffer(domain, skb, true)?;
     match &mut built {
         Some(packet) => packet.received(&device.real, &meta),
         None => {
@@ -88,8 +91,8 @@ fn take(
 }
 
 fn copy(
-    call: &Call<'_>,
-    _skb: &Skb,
+    domain: &Domain,
+    skb: &Skb,
     frame: &Received,
     count: u8,
     end: u64,
@@ -99,22 +102,25 @@ fn copy(
     let Some(mut packet) = alloc(total) else {
         return Ok(None);
     };
-    packet.append(frame.linear, |bytes| call.read_bytes(frame.start, bytes))?;
+    packet.append(frame.linear, |bytes| {
+        skb.read_data(domain, frame.start, bytes)
+    })?;
     if usize::from(count) > MAX_FRAGS {
         return Err(Violation::new("too-many-fragments", count.into()));
     }
     let mut left = frame.paged;
     for n in 0..usize::from(count) {
         let place = end + (SHARED_FRAGS + n * FRAG_SIZE) as u64;
-        let (token, len): (u64, u32) = (call.read(place)?, call.read(place + 8)?);
-        let offset: u32 = call.read(place + 12)?;
+        let memory = &domain.memory;
+        let (token, len): (u64, u32) = (memory.read(place)?, memory.read(place + 8)?);
+        let offset: u32 = memory.read(place + 12)?;
         if len > left {
             return Err(Violation::new("skb-length", len.into()));
         }
         left -= len;
         let page = page_to_address(token & !1).ok_or(Violation::new("bad-page", token))?;
         packet.append(len, |bytes| {
-            call.read_bytes(page + u64::from(offset), bytes)
+            memory.read_bytes(page + u64::from(offset), bytes)
         })?;
     }
     if left != 0 || packet.len() != total {
@@ -123,12 +129,19 @@ fn copy(
     Ok(Some(packet))
 }
 
-/// Hands the shadow at `handle` to the stack by `napi`, whose poll this must be.
-fn by_napi(call: &Call<'_>, napi: &Arc<Napi>, handle: u64) -> Outcome {
-    if call.may_sleep() || !napi.is_polling_here() {
+/// The NAPI instance whose GRO state is at `gro`, a member of the driver's `napi_struct`.
+pub(super) fn napi_of(domain: &Domain, gro: u64) -> Result<Arc<Napi>, Violation> {
+    let handle = gro.wrapping_sub(NAPI_GRO);
+    let napi = domain.net.napis.get(handle);
+    napi.ok_or(Violation::new("not-a-napi", handle))
+}
+
+/// Hands `skb` to the stack by `napi`, whose poll on this CPU this must be. Bottom halves are off.
+pub(super) fn by_napi(domain: &Arc<Domain>, napi: &Arc<Napi>, skb: Arc<Skb>) -> Outcome {
+    if !napi.is_polling_here() {
         return Err(Violation::new("gro-outside-poll", napi.handle));
     }
-    match take(call, &napi.device, handle, |len| napi.twin.alloc(len))? {
+    match take(domain, &napi.device, skb, |len| napi.twin.alloc(len))? {
         Some(packet) => Ok(napi.twin.receive(packet)),
         None => Ok(NORMAL),
     }
@@ -136,13 +149,39 @@ fn by_napi(call: &Call<'_>, napi: &Arc<Napi>, handle: u64) -> Outcome {
 
 /// `gro_receive_skb(gro, skb)`: the GRO state is a member of the driver's `napi_struct`.
 pub(crate) fn gro_receive(call: &mut Call<'_>) -> Outcome {
-    let handle = call.arg(0).wrapping_sub(NAPI_GRO);
-    let napi = call.domain.net.napis.get(handle);
-    by_napi(
-        call,
-        &napi.ok_or(Violation::new("not-a-napi", handle))?,
-        call.arg(1),
-    )
+    let napi = napi_of(call.domain, call.arg(0))?;
+    if call.may_sleep() {
+        return Err(Violation::new("gro-outside-poll", napi.handle));
+    }
+    let skb = call.domain.skb.get(call.arg(1))?;
+    by_napi(call.domain, &napi, skb)
+}
+
+/// Room for headers in a buffer whose data are fragments (`GRO_MAX_HEAD`, rounded).
+const FRAGMENTS_HEAD: u32 = 256;
+
+/// `napi_get_frags(napi)`: the instance's buffer for a packet that comes in fragments.
+pub(crate) fn get_fragments(call: &mut Call<'_>) -> Outcome {
+    let napi = call.domain.net.napis.get(call.arg(0));
+    let napi = napi.ok_or(Violation::new("not-a-napi", call.arg(0)))?;
+    let kept = napi.fragments.load(Ordering::Relaxed);
+    if kept != 0 {
+        return Ok(kept);
+    }
+    let handle = skb::allocate(call.domain, napi.device.handle, FRAGMENTS_HEAD, SKB_PAD)?;
+    napi.fragments.store(handle, Ordering::Relaxed);
+    Ok(handle)
+}
+
+/// `napi_gro_frags(napi)`: hands that buffer to the stack.
+pub(crate) fn gro_fragments(call: &mut Call<'_>) -> Outcome {
+    let napi = call.domain.net.napis.get(call.arg(0));
+    let napi = napi.ok_or(Violation::new("not-a-napi", call.arg(0)))?;
+    match napi.fragments.swap(0, Ordering::Relaxed) {
+        0 => Err(Violation::new("no-fragments", call.arg(0))),
+        _ if call.may_sleep() => Err(Violation::new("gro-outside-poll", napi.handle)),
+        handle => by_napi(call.domain, &napi, call.domain.skb.get(handle)?),
+    }
 }
 
 /// The device that the driver wrote into the shadow at `handle`.
@@ -154,8 +193,9 @@ fn device_of(call: &Call<'_>, handle: u64) -> Result<Arc<NetDevice>, Violation> 
 
 /// `netif_rx(skb)`.
 pub(crate) fn netif_rx(call: &mut Call<'_>) -> Outcome {
+    let skb = call.domain.skb.get(call.arg(0))?;
     let device = device_of(call, call.arg(0))?;
-    match take(call, &device, call.arg(0), |len| {
+    match take(call.domain, &device, skb, |len| {
         Packet::alloc(&device.real, len)
     })? {
         Some(packet) => Ok(crate::call::int(packet.deliver(false))),
@@ -165,9 +205,10 @@ pub(crate) fn netif_rx(call: &mut Call<'_>) -> Outcome {
 
 /// `netif_receive_skb(skb)`.
 pub(crate) fn netif_receive(call: &mut Call<'_>) -> Outcome {
+    let skb = call.domain.skb.get(call.arg(0))?;
     let device = device_of(call, call.arg(0))?;
     let now = !call.may_sleep();
-    match take(call, &device, call.arg(0), |len| {
+    match take(call.domain, &device, skb, |len| {
         Packet::alloc(&device.real, len)
     })? {
         Some(packet) => Ok(crate::call::int(packet.deliver(now))),

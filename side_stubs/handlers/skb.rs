@@ -8,17 +8,20 @@
 //! remembers where its data begins and ends and whose it is; what the driver writes into the shadow
 //! is a claim that is checked when the packet crosses.
 
+use super::buffers;
 use super::net::NetDevice;
 use crate::call::{Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::objects::Table;
 use crate::side_stubs::contract::{address_to_page, page_to_address, STRUCT_PAGE_SIZE};
 use crate::side_stubs::packet::ETH_HLEN;
-use crate::sys::access::Fault;
+use crate::side_stubs::rings::SKB_SLOT;
+use crate::sys::access::{Fault, Window, PAGE};
 use crate::sys::layout::PAGE_REFCOUNT;
 use crate::sys::lock::BhLock;
 use crate::sys::net_layout::*;
 use crate::sys::skb::Packet;
+use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -28,8 +31,16 @@ pub(crate) const HEAD: u64 = 256;
 /// Sizes of buffers, as powers of two.
 const SHIFTS: [u32; 6] = [10, 11, 12, 14, 16, 18];
 const CLASSES: usize = SHIFTS.len();
-/// Buffers of a class that wait for reuse, at most.
+/// Buffers of a class that wait for reuse, at most; those that stay mapped for DMA all wait.
 const KEEP: usize = 512;
+/// Room for data and headroom in the buffers of the two pools: all of a small and of a large one.
+const ROOM: [u64; 2] = [
+    ((1 << SHIFTS[0]) - HEAD - SHARED_SIZE as u64) / 64 * 64,
+    ((1 << SHIFTS[2]) - HEAD - SHARED_SIZE as u64) / 64 * 64,
+];
+/// The most bytes that a driver may ask of each pool.
+pub(crate) const SMALL_ROOM: u32 = ROOM[0] as u32 - SKB_PAD;
+pub(crate) const LARGE_ROOM: u32 = ROOM[1] as u32 - SKB_PAD;
 /// The largest linear buffer that a driver may ask for.
 const MAX_LINEAR: u32 = 1 << 17;
 
@@ -48,31 +59,73 @@ pub(crate) enum Held {
     Receive { pulled: bool },
 }
 
+/// Buffers that a driver holds.
+pub(crate) struct Count {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
 /// One buffer.
 pub(crate) struct Skb {
     /// The driver's `struct sk_buff *`.
     pub(crate) address: u64,
     class: usize,
+    /// Its place in the list of buffers, which the ring-3 library finds in the block.
+    slot: u32,
+    /// The kernel's own way to the whole block.
+    pub(crate) window: Window,
     /// What the buffer is, and where the shared information of its data begins.
     pub(crate) held: BhLock<(Held, u64)>,
+    /// The data is a page fragment of the driver's that begins here; 0 where it follows the shadow.
+    fragment: AtomicU64,
 }
 
 impl Skb {
     /// Where the room for data begins.
     pub(crate) fn head(&self) -> u64 {
-        self.address + HEAD
+        match self.fragment.load(Ordering::Relaxed) {
+            0 => self.address + HEAD,
+            fragment => fragment,
+        }
+    }
+
+    /// Copies bytes of the data or of the shared information at `address`, each once.
+    pub(crate) fn read_data(
+        &self,
+        domain: &Domain,
+        address: u64,
+        bytes: &mut [u8],
+    ) -> Result<(), Fault> {
+        match self.fragment.load(Ordering::Relaxed) {
+            0 => self.window.read(address.wrapping_sub(self.address), bytes),
+            _ => domain.memory.read_bytes(address, bytes),
+        }
     }
 
     /// Where the shared information begins.
     pub(crate) fn end(&self) -> u64 {
         self.held.lock().1
     }
+
+    /// Where the room for data begins and ends, of a buffer that the driver holds. Both of one
+    /// moment: a buffer around a fragment loses that when it is freed.
+    fn bounds(&self) -> Result<(u64, u64), Violation> {
+        let held = self.held.lock();
+        match held.0 {
+            Held::Free => Err(Violation::new("not-an-skb", self.address)),
+            _ => Ok((self.head(), held.1)),
+        }
+    }
 }
+
+/// All buffers by slot, and the slots that are free.
+type Slots = (KVVec<Option<Arc<Skb>>>, KVVec<u32>);
 
 /// The packet buffers of a domain.
 pub(crate) struct State {
     pub(crate) table: Table<Skb>,
     free: BhLock<[KVec<Arc<Skb>>; CLASSES]>,
+    slots: BhLock<Slots>,
 }
 
 impl State {
@@ -80,6 +133,16 @@ impl State {
         State {
             table: Table::new(),
             free: BhLock::new([const { KVec::new() }; CLASSES]),
+            slots: BhLock::new((KVVec::new(), KVVec::new())),
+        }
+    }
+
+    /// The buffer at `handle`, which the driver says is in `slot`.
+    pub(crate) fn in_slot(&self, handle: u64, slot: u64) -> Result<Arc<Skb>, Violation> {
+        let slots = self.slots.lock();
+        match slots.0.get(slot as usize) {
+            Some(Some(skb)) if skb.address == handle => Ok(skb.clone()),
+            _ => Err(Violation::new("not-an-skb", handle)),
         }
     }
 
@@ -92,24 +155,62 @@ impl State {
         if let Some(skb) = self.free.lock()[class].pop() {
             return Ok(skb);
         }
-        let address = domain.memory.alloc_dirty(1 << SHIFTS[class])?;
-        let skb = Arc::new(
-            Skb {
-                address,
-                class,
-                held: BhLock::new((Held::Free, address)),
-            },
-            GFP_ATOMIC,
-        )?;
-        self.table.insert(address, skb.clone())?;
-        Ok(skb)
+        let size = 1 << SHIFTS[class];
+        let address = domain.memory.alloc_dirty(size)?;
+        let made = self.make(domain, address, size, class);
+        if made.is_err() {
+            let _ = domain.memory.free(address);
+        }
+        made
+    }
+
+    fn make(&self, domain: &Domain, address: u64, size: u64, class: usize) -> Result<Arc<Skb>> {
+        let window = domain.memory.window(address, size).ok_or(EFAULT)?;
+        let slot = {
+            let mut slots = self.slots.lock();
+            match slots.1.pop() {
+                Some(slot) => slot,
+                None => {
+                    let slot = slots.0.len() as u32;
+                    slots.0.push(None, GFP_ATOMIC)?;
+                    slots.1.reserve(slot as usize + 1, GFP_ATOMIC)?;
+                    slot
+                }
+            }
+        };
+        let skb = Skb {
+            address,
+            class,
+            slot,
+            window,
+            held: BhLock::new((Held::Free, address)),
+            fragment: AtomicU64::new(0),
+        };
+        let entered = Arc::new(skb, GFP_ATOMIC)
+            .map_err(Error::from)
+            .and_then(|skb| self.table.insert(address, skb.clone()).map(|()| skb));
+        let mut slots = self.slots.lock();
+        match entered {
+            Ok(skb) => {
+                window.set_word(SKB_SLOT, slot.into());
+                if let Some(place) = slots.0.get_mut(slot as usize) {
+                    *place = Some(skb.clone());
+                }
+                Ok(skb)
+            }
+            Err(error) => {
+                // Room was reserved when the slot was made.
+                let _ = slots.1.push(slot, GFP_ATOMIC);
+                Err(error)
+            }
+        }
     }
 
     /// Keeps a buffer that is [`Held::Free`] for reuse.
     pub(crate) fn keep(&self, domain: &Domain, skb: Arc<Skb>) {
         let mut free = self.free.lock();
         let list = &mut free[skb.class];
-        if list.len() < KEEP {
+        if list.len() < KEEP || buffers::is_lasting(domain, skb.address) {
             if let Err(error) = list.push(skb, GFP_ATOMIC) {
                 // The memory stays with the domain and is lost until its end.
                 let _ = error;
@@ -118,6 +219,13 @@ impl State {
         }
         drop(free);
         if self.table.remove(skb.address).is_some() {
+            {
+                let mut slots = self.slots.lock();
+                if let Some(place) = slots.0.get_mut(skb.slot as usize) {
+                    *place = None;
+                }
+                let _ = slots.1.push(skb.slot, GFP_ATOMIC);
+            }
             let _ = domain.memory.free(skb.address);
         }
     }
@@ -129,13 +237,39 @@ impl State {
             .ok_or(Violation::new("not-an-skb", handle))
     }
 
-    /// Frees every real packet that the driver held. Process context; the driver runs no more.
+    /// How many buffers the driver holds.
+    pub(crate) fn count(&self) -> Count {
+        let mut count = Count {
+            received: 0,
+            sent: 0,
+        };
+        let mut at = None;
+        while let Some((handle, skb)) = self.table.after(at) {
+            at = Some(handle);
+            match &skb.held.lock().0 {
+                Held::Free => {}
+                Held::Transmit { .. } => count.sent += 1,
+                Held::Receive { .. } => count.received += 1,
+            }
+        }
+        count
+    }
+
+    /// Frees every real packet that the driver held; those to transmit wait for the next driver. Process context; the driver runs no more.
     pub(crate) fn release(&self, _domain: &Arc<Domain>) {
         let mut at = None;
         while let Some((handle, skb)) = self.table.after(at) {
             at = Some(handle);
             let held = core::mem::replace(&mut skb.held.lock().0, Held::Free);
-            drop(held);
+            match held {
+                Held::Transmit {
+                    packet,
+                    device,
+                    queue,
+                    ..
+                } => device.unsent(packet, queue),
+                other => drop(other),
+            }
         }
     }
 }
@@ -169,7 +303,7 @@ pub(crate) fn put<const N: usize>(image: &mut [u8], offset: usize, bytes: [u8; N
 
 /// Makes an empty buffer for `len` bytes after `pad` bytes of headroom. Returns its handle, 0 if
 /// memory is short.
-fn allocate(domain: &Domain, device: u64, len: u32, pad: u32) -> Outcome {
+pub(crate) fn allocate(domain: &Domain, device: u64, len: u32, pad: u32) -> Outcome {
     if len > MAX_LINEAR {
         return Ok(0);
     }
@@ -177,6 +311,27 @@ fn allocate(domain: &Domain, device: u64, len: u32, pad: u32) -> Outcome {
     let Ok(skb) = domain.skb.take(domain, HEAD + room + SHARED_SIZE as u64) else {
         return Ok(0);
     };
+    set_up(domain, &skb, device, room, pad)?;
+    Ok(skb.address)
+}
+
+/// A buffer for the pool of `class` that waits for the driver to take it.
+pub(super) fn prepared(domain: &Domain, class: usize) -> Option<u64> {
+    let bytes = HEAD + ROOM[class] + SHARED_SIZE as u64;
+    let skb = domain.skb.take(domain, bytes).ok()?;
+    set_up(domain, &skb, 0, ROOM[class], SKB_PAD).ok()?;
+    Some(skb.address)
+}
+
+/// Makes `skb` an empty buffer with `room` bytes, `pad` of them before the data.
+fn set_up(domain: &Domain, skb: &Skb, device: u64, room: u64, pad: u32) -> Result<(), Violation> {
+    start(domain, skb, device, pad, room)?;
+    *skb.held.lock() = (Held::Receive { pulled: false }, skb.head() + room);
+    Ok(())
+}
+
+/// Fills the shadow `skb` in as an empty buffer of `room` bytes, `pad` of them headroom.
+fn start(domain: &Domain, skb: &Skb, device: u64, pad: u32, room: u64) -> Result<(), Violation> {
     let head = skb.head();
     let mut image = [0; SKB_SIZE];
     put(&mut image, SKB_DEV, device.to_ne_bytes());
@@ -192,12 +347,55 @@ fn allocate(domain: &Domain, device: u64, len: u32, pad: u32) -> Outcome {
     put(&mut image, SKB_USERS, 1u32.to_ne_bytes());
     put(&mut image, SKB_MAC, u16::MAX.to_ne_bytes());
     put(&mut image, SKB_TRANSPORT, u16::MAX.to_ne_bytes());
-    domain.memory.write_bytes(skb.address, &image)?;
+    skb.window.write(0, &image)?;
+    skb.window.set_word(SKB_SLOT, skb.slot.into());
     let mut shared = [0; SHARED_FRAGS];
     put(&mut shared, SHARED_DATAREF, 1u32.to_ne_bytes());
-    domain.memory.write_bytes(head + room, &shared)?;
-    *skb.held.lock() = (Held::Receive { pulled: false }, head + room);
+    match skb.fragment.load(Ordering::Relaxed) {
+        0 => skb.window.write(HEAD + room, &shared)?,
+        _ => domain.memory.write_bytes(head + room, &shared)?,
+    }
+    Ok(())
+}
+
+/// `napi_build_skb(data, size)`: a buffer around the page fragment at `data`, which it owns from
+/// now on.
+pub(crate) fn build(call: &mut Call<'_>) -> Outcome {
+    let (data, size) = (call.arg(0), u64::from(call.uint(1)));
+    let bad = Violation::new("bad-fragment", data);
+    let (begin, len) = call.domain.memory.object(data).ok_or(bad)?;
+    let shared = (SHARED_SIZE as u64).div_ceil(64) * 64;
+    if size <= shared || data - begin > len || size > len - (data - begin) {
+        return Err(bad);
+    }
+    // Its page is one that `put_page` can let go of.
+    let users: u32 = call
+        .read(address_to_page(begin) + PAGE_REFCOUNT)
+        .map_err(|_| bad)?;
+    if begin % PAGE != 0 || users == 0 {
+        return Err(bad);
+    }
+    let Ok(skb) = call.domain.skb.take(call.domain, HEAD) else {
+        return Ok(0);
+    };
+    skb.fragment.store(data, Ordering::Relaxed);
+    start(call.domain, &skb, 0, 0, size - shared)?;
+    *skb.held.lock() = (Held::Receive { pulled: false }, data + size - shared);
     Ok(skb.address)
+}
+
+/// The largest page fragment.
+const MAX_FRAGMENT: u64 = 1 << 16;
+
+/// `__netdev_alloc_frag_align(size, mask)`, `__napi_alloc_frag_align(size, mask)`: pages of its own
+/// for each fragment, so that the last user of one frees no other.
+pub(crate) fn alloc_fragment(call: &mut Call<'_>) -> Outcome {
+    let size = u64::from(call.uint(0));
+    if size == 0 || size > MAX_FRAGMENT {
+        return Ok(0);
+    }
+    let order = size.div_ceil(PAGE).next_power_of_two().trailing_zeros();
+    Ok(call.domain.memory.alloc_pages(order).unwrap_or(0))
 }
 
 /// Lets go of a fragment's page: the last user frees it.
@@ -220,12 +418,25 @@ pub(crate) fn put_page(domain: &Domain, token: u64) -> Result<(), Violation> {
 /// The driver frees the buffer at `handle`: its reference goes, and with the last one the packet.
 pub(crate) fn free(domain: &Arc<Domain>, handle: u64, sent: bool) -> Result<(), Violation> {
     let skb = domain.skb.get(handle)?;
-    let users: u32 = domain.memory.read(handle + SKB_USERS as u64)?;
+    free_buffer(domain, skb, sent)
+}
+
+/// As [`free`] for a buffer that is found already.
+pub(crate) fn free_buffer(
+    domain: &Arc<Domain>,
+    skb: Arc<Skb>,
+    sent: bool,
+) -> Result<(), Violation> {
+    let mut users = [0; 4];
+    skb.window.read(SKB_USERS as u64, &mut users)?;
+    let users = u32::from_ne_bytes(users);
     if users > 1 {
         // `skb_get` is inlined; its count is the driver's own business.
-        domain.memory.write(handle + SKB_USERS as u64, users - 1)?;
+        let fewer = (users - 1).to_ne_bytes();
+        skb.window.write(SKB_USERS as u64, &fewer)?;
         return Ok(());
     }
+    let handle = skb.address;
     let (held, end) = {
         let mut held = skb.held.lock();
         (core::mem::replace(&mut held.0, Held::Free), held.1)
@@ -239,29 +450,38 @@ pub(crate) fn free(domain: &Arc<Domain>, handle: u64, sent: bool) -> Result<(), 
             bytes,
         } => {
             if sent {
+                device.stalls.store(0, Ordering::Relaxed);
                 packet.consume();
             } else {
                 drop(packet);
             }
             device.finished(queue, bytes);
         }
-        Held::Receive { .. } => put_fragments(domain, end)?,
+        Held::Receive { .. } => {
+            put_fragments(domain, &skb, end)?;
+            let fragment = skb.fragment.swap(0, Ordering::Relaxed);
+            if fragment != 0 {
+                put_page(domain, address_to_page(fragment))?;
+            }
+        }
     }
     domain.skb.keep(domain, skb);
     Ok(())
 }
 
-/// Lets go of the pages of a received packet whose shared information is at `end`.
-pub(crate) fn put_fragments(domain: &Domain, end: u64) -> Result<(), Violation> {
-    let count: u8 = domain.memory.read(end + SHARED_NR_FRAGS as u64)?;
+/// Lets go of the pages of the received packet `skb`, whose shared information is at `end`.
+fn put_fragments(domain: &Domain, skb: &Skb, end: u64) -> Result<(), Violation> {
+    let mut count = [0];
+    skb.read_data(domain, end + SHARED_NR_FRAGS as u64, &mut count)?;
+    let count = count[0];
     if usize::from(count) > MAX_FRAGS {
         return Err(Violation::new("too-many-fragments", count.into()));
     }
-    for n in 0..u64::from(count) {
-        let token: u64 = domain
-            .memory
-            .read(end + SHARED_FRAGS as u64 + n * FRAG_SIZE as u64)?;
-        put_page(domain, token & !1)?;
+    for n in 0..usize::from(count) {
+        let mut token = [0; 8];
+        let place = end + (SHARED_FRAGS + n * FRAG_SIZE) as u64;
+        skb.read_data(domain, place, &mut token)?;
+        put_page(domain, u64::from_ne_bytes(token) & !1)?;
     }
     Ok(())
 }
@@ -276,6 +496,7 @@ pub(crate) fn netdev_alloc(call: &mut Call<'_>) -> Outcome {
     if call.arg(0) != 0 {
         call.domain.net.device(call.arg(0))?;
     }
+    call.domain.buffers.want(call.uint(1));
     allocate(call.domain, call.arg(0), call.uint(1), SKB_PAD)
 }
 
@@ -283,6 +504,7 @@ pub(crate) fn netdev_alloc(call: &mut Call<'_>) -> Outcome {
 pub(crate) fn napi_alloc(call: &mut Call<'_>) -> Outcome {
     let napi = call.domain.net.napis.get(call.arg(0));
     let napi = napi.ok_or(Violation::new("not-a-napi", call.arg(0)))?;
+    call.domain.buffers.want(call.uint(1));
     allocate(call.domain, napi.device.handle, call.uint(1), SKB_PAD)
 }
 
@@ -290,24 +512,25 @@ pub(crate) fn napi_alloc(call: &mut Call<'_>) -> Outcome {
 pub(crate) fn put_bytes(call: &mut Call<'_>) -> Outcome {
     let (handle, more) = (call.arg(0), call.uint(1));
     let skb = call.domain.skb.get(handle)?;
+    let (head, end) = skb.bounds()?;
     let f = fields(call.domain, handle)?;
-    let room = skb.end() - skb.head();
     let tail = u64::from(f.tail) + u64::from(more);
-    if f.data_len != 0 || tail > room {
+    if f.data_len != 0 || tail > end - head {
         return Err(Violation::new("skb-over-end", tail));
     }
     call.write(handle + SKB_TAIL as u64, tail as u32)?;
     call.write(handle + SKB_LEN as u64, f.len.wrapping_add(more))?;
-    Ok(skb.head() + u64::from(f.tail))
+    Ok(head + u64::from(f.tail))
 }
 
 /// `skb_push(skb, len)`.
 pub(crate) fn push_bytes(call: &mut Call<'_>) -> Outcome {
     let (handle, more) = (call.arg(0), call.uint(1));
     let skb = call.domain.skb.get(handle)?;
+    let (head, end) = skb.bounds()?;
     let f = fields(call.domain, handle)?;
     let data = f.data.wrapping_sub(u64::from(more));
-    if data < skb.head() || data > skb.end() {
+    if data < head || data > end {
         return Err(Violation::new("skb-under-head", data));
     }
     call.write(handle + SKB_DATA as u64, data)?;
@@ -390,12 +613,12 @@ pub(crate) fn pull_tail(call: &mut Call<'_>) -> Outcome {
     let (handle, delta) = (call.arg(0), call.uint(1));
     let domain = call.domain;
     let skb = domain.skb.get(handle)?;
+    let (head, end) = skb.bounds()?;
     let f = fields(domain, handle)?;
-    let tail = skb.head() + u64::from(f.tail);
-    if delta > f.data_len || tail + u64::from(delta) > skb.end() {
+    let tail = head + u64::from(f.tail);
+    if delta > f.data_len || tail + u64::from(delta) > end {
         return Ok(0);
     }
-    let end = skb.end();
     let count: u8 = call.read(end + SHARED_NR_FRAGS as u64)?;
     if usize::from(count) > MAX_FRAGS {
         return Err(Violation::new("too-many-fragments", count.into()));
@@ -435,9 +658,9 @@ pub(crate) fn pull_tail(call: &mut Call<'_>) -> Outcome {
         call.write_bytes(end + (SHARED_FRAGS + n * FRAG_SIZE) as u64, frag)?;
     }
     call.write(end + SHARED_NR_FRAGS as u64, kept as u8)?;
-    call.write(handle + SKB_TAIL as u64, f.tail + delta)?;
+    call.write(handle + SKB_TAIL as u64, f.tail.wrapping_add(delta))?;
     call.write(handle + SKB_DATA_LEN as u64, f.data_len - delta)?;
-    Ok(skb.head() + u64::from(f.tail + delta))
+    Ok(tail + u64::from(delta))
 }
 
 fn copy_inside(domain: &Domain, from: u64, to: u64, len: u32) -> Result<(), Violation> {
@@ -457,9 +680,10 @@ fn copy_inside(domain: &Domain, from: u64, to: u64, len: u32) -> Result<(), Viol
 pub(crate) fn expand_head(call: &mut Call<'_>) -> Outcome {
     let (handle, before, after) = (call.arg(0), call.uint(1), call.uint(2));
     let skb = call.domain.skb.get(handle)?;
+    let (head, end) = skb.bounds()?;
     let f = fields(call.domain, handle)?;
-    let headroom = f.data.saturating_sub(skb.head());
-    let tailroom = (skb.end() - skb.head()).saturating_sub(f.tail.into());
+    let headroom = f.data.saturating_sub(head);
+    let tailroom = (end - head).saturating_sub(f.tail.into());
     let fits = u64::from(before) <= headroom && u64::from(after) <= tailroom;
     Ok(if fits { 0 } else { crate::call::errno(ENOMEM) })
 }
@@ -468,9 +692,10 @@ pub(crate) fn expand_head(call: &mut Call<'_>) -> Outcome {
 pub(crate) fn pad(call: &mut Call<'_>) -> Outcome {
     let (handle, pad) = (call.arg(0), call.uint(1));
     let skb = call.domain.skb.get(handle)?;
+    let (head, end) = skb.bounds()?;
     let f = fields(call.domain, handle)?;
-    let tail = skb.head() + u64::from(f.tail);
-    if f.data_len != 0 || tail + u64::from(pad) > skb.end() {
+    let tail = head + u64::from(f.tail);
+    if f.data_len != 0 || tail + u64::from(pad) > end {
         if call.arg(2) & 1 != 0 {
             free(call.domain, handle, false)?;
         }
@@ -485,11 +710,9 @@ pub(crate) fn eth_type_trans(call: &mut Call<'_>) -> Outcome {
     let (handle, device) = (call.arg(0), call.arg(1));
     call.domain.net.device(device)?;
     let skb = call.domain.skb.get(handle)?;
+    let (head, end) = skb.bounds()?;
     let f = fields(call.domain, handle)?;
-    if f.data < skb.head()
-        || f.data.saturating_add(u64::from(ETH_HLEN)) > skb.end()
-        || f.len < ETH_HLEN
-    {
+    if f.data < head || f.data.saturating_add(u64::from(ETH_HLEN)) > end || f.len < ETH_HLEN {
         return Err(Violation::new("frame-too-short", f.len.into()));
     }
     match &mut skb.held.lock().0 {
@@ -498,7 +721,7 @@ pub(crate) fn eth_type_trans(call: &mut Call<'_>) -> Outcome {
     }
     let protocol: u16 = call.read(f.data + 12)?;
     call.write(handle + SKB_DEV as u64, device)?;
-    call.write(handle + SKB_MAC as u64, (f.data - skb.head()) as u16)?;
+    call.write(handle + SKB_MAC as u64, (f.data - head) as u16)?;
     call.write(handle + SKB_DATA as u64, f.data + u64::from(ETH_HLEN))?;
     call.write(handle + SKB_LEN as u64, f.len - ETH_HLEN)?;
     Ok(match u16::from_be(protocol) {
@@ -554,32 +777,6 @@ pub(crate) fn tstamp_tx(call: &mut Call<'_>) -> Outcome {
     packet.timestamp(hardware);
     packet.consume();
     Ok(0)
-}
-
-/// `__vlan_get_protocol_offset(skb, type, mac_offset)`: returns the protocol and, above it, where
-/// the headers end (`struct vlan_type_depth`).
-pub(crate) fn vlan_protocol(call: &mut Call<'_>) -> Outcome {
-    let (handle, kind, offset) = (call.arg(0), call.arg(1) as u16, call.uint(2));
-    call.domain.skb.get(handle)?;
-    let f = fields(call.domain, handle)?;
-    let is_vlan = |kind: u16| matches!(u16::from_be(kind), 0x8100 | 0x88a8);
-    let mut kind = kind;
-    // A shadow's `mac_len` is 0, so the first tag follows the Ethernet header.
-    let mut depth = 0;
-    if is_vlan(kind) {
-        depth = u64::from(ETH_HLEN);
-        let mut tags = 0;
-        while is_vlan(kind) {
-            let at = f.data.wrapping_add(u64::from(offset) + depth);
-            if tags == 8 || u64::from(offset) + depth + 4 > u64::from(f.len) {
-                return Ok(0);
-            }
-            kind = call.read(at.wrapping_add(2))?;
-            depth += 4;
-            tags += 1;
-        }
-    }
-    Ok(u64::from(kind) | depth << 16)
 }
 
 /// Imports that have nothing to do here, since no PHY stamps packets in a domain.

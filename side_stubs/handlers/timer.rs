@@ -27,6 +27,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.timers.len()
+    }
+
     pub(crate) fn new() -> Self {
         State {
             timers: Table::new(),
@@ -98,7 +103,9 @@ fn find(call: &Call<'_>) -> Result<Option<Arc<Timer>>, Violation> {
         Err(_) => known(call).ok_or(Violation::new("out-of-memory", address))?,
     };
     if state.closed.load(Ordering::SeqCst) {
-        // Either the release finds the new timer, or it goes again here.
+        // Either the release finds the new timer, or it goes again here; another CPU may have found
+        // and armed it meanwhile.
+        timer.close();
         state.timers.remove(address);
         return Ok(None);
     }

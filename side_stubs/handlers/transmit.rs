@@ -7,11 +7,13 @@
 //! by page tokens into the same buffer. The driver may change headers there for offload; that never
 //! reaches the real packet, which may be shared, and is exactly what the device reads.
 
+use super::gather::{self, Ready};
 use super::net::NetDevice;
 use super::skb::{put, Held, Skb, HEAD};
-use crate::run::{self, Context};
+use crate::run::{self, Context, Ended};
 use crate::side_stubs::contract::address_to_page;
 use crate::side_stubs::packet::moved;
+use crate::side_stubs::rings::TRANSMIT_GATHERING;
 use crate::sys::net_layout::*;
 use crate::sys::skb::{Packet, TxMeta};
 use crate::sys::{access::Fault, cpu, net};
@@ -42,55 +44,95 @@ pub(crate) fn transmit(
 ) -> Verdict {
     let domain = &device.domain;
     let function = device.ndo[function_slot / 8].load(Ordering::Relaxed);
-    if domain.is_dead() || cpu::irqs_disabled() || function == 0 {
-        // With interrupts off (netconsole) ring 3 cannot be entered.
-        device.dropped.fetch_add(1, Ordering::Relaxed);
-        return Verdict::Taken;
-    }
     let meta = packet.meta();
     let queue = u32::from(meta.queue);
-    if meta.unreadable || queue >= device.tx_queues || meta.data_len > meta.len {
+    let lost = || {
         device.dropped.fetch_add(1, Ordering::Relaxed);
-        return Verdict::Taken;
+        // Those before it must not wait for one that does not come.
+        device.hurry(queue);
+        Verdict::Taken
+    };
+    if queue >= device.tx_queues {
+        return lost();
     }
-    let Some(skb) = prepare(&device, &packet, &meta) else {
-        device.dropped.fetch_add(1, Ordering::Relaxed);
-        return Verdict::Taken;
+    if device.has_kept_all(queue) && !domain.is_dead() && !cpu::irqs_disabled() {
+        gather::hand_over(&device, queue, false);
+    }
+    if domain.is_dead() && device.is_recovering() {
+        // The next driver sends it.
+        device.real.stop_queue(queue);
+        return Verdict::Busy(packet);
+    }
+    if domain.is_dead() || cpu::irqs_disabled() || function == 0 {
+        // With interrupts off (netconsole) ring 3 cannot be entered.
+        return lost();
+    }
+    if device.has_kept_all(queue) {
+        return Verdict::Busy(packet);
+    }
+    if meta.unreadable || meta.data_len > meta.len {
+        return lost();
+    }
+    let Some((skb, end)) = prepare(&device, &packet, &meta) else {
+        return lost();
     };
     let more = net::xmit_more();
-    {
-        let mut held = skb.held.lock();
-        let device: Arc<NetDevice> = device.into();
-        held.0 = Held::Transmit {
-            packet,
-            device,
-            queue,
-            bytes: meta.len,
-        };
-    }
+    let held = Held::Transmit {
+        packet,
+        device: device.into(),
+        queue,
+        bytes: meta.len,
+    };
+    *skb.held.lock() = (held, end);
+    let stamp = meta.tx_flags & TX_HW_TSTAMP != 0;
+    let full = device.sent(queue, meta.len, more);
+    let gathers = domain.has(TRANSMIT_GATHERING) && !device.veil.is_quiet();
+    let ready = Ready {
+        skb,
+        stamp,
+        more,
+        full,
+    };
+    let Some(Ready { skb, .. }) = gather::offer(&device, queue, ready, gathers) else {
+        return Verdict::Taken;
+    };
     device.sync_in();
-    device.sent(queue, meta.len, more);
     domain.memory.set_xmit_more(cpu::id(), more);
-    let args = [skb.address, device.handle];
-    let answer = run::upcall(domain, "ndo_start_xmit", function, &args, Context::Atomic);
-    match answer {
+    match call(&device, function, &[skb.address, device.handle]) {
         Ok(value) => {
             device.sync_queue(queue);
-            if value as u32 as i32 == BUSY {
+            if is_busy(value) {
                 return give_back(&device, skb, queue);
             }
-            if meta.tx_flags & TX_HW_TSTAMP != 0 {
+            if stamp {
                 note_time_stamp(&device, &skb);
             }
             Verdict::Taken
         }
-        Err(_) => {
-            if let Verdict::Busy(packet) = give_back(&device, skb, queue) {
-                drop(packet);
+        Err(_) => match give_back(&device, skb, queue) {
+            Verdict::Busy(packet) if device.is_recovering() => {
+                device.real.stop_queue(queue);
+                Verdict::Busy(packet)
             }
-            Verdict::Taken
-        }
+            _ => Verdict::Taken,
+        },
     }
+}
+
+/// Calls the driver's `ndo_start_xmit`.
+pub(super) fn call(device: &NetDevice, function: u64, args: &[u64]) -> Result<u64, Ended> {
+    run::upcall(
+        &device.domain,
+        "ndo_start_xmit",
+        function,
+        args,
+        Context::Atomic,
+    )
+}
+
+/// Whether a driver's `ndo_start_xmit` that answered `value` left the packet to its caller.
+pub(super) fn is_busy(value: u64) -> bool {
+    value as u32 as i32 == BUSY
 }
 
 /// Takes the packet out of a buffer that the driver did not take.
@@ -113,7 +155,7 @@ fn give_back(device: &NetDevice, skb: Arc<Skb>, queue: u32) -> Verdict {
 }
 
 /// Carries the driver's promise of a hardware time stamp over to the real packet.
-fn note_time_stamp(device: &NetDevice, skb: &Skb) {
+pub(super) fn note_time_stamp(device: &NetDevice, skb: &Skb) {
     let held = skb.held.lock();
     if let (Held::Transmit { packet, .. }, end) = (&held.0, held.1) {
         let flags = device
@@ -126,20 +168,20 @@ fn note_time_stamp(device: &NetDevice, skb: &Skb) {
     }
 }
 
-/// Makes the shadow of `packet`.
-fn prepare(device: &NetDevice, packet: &Packet, meta: &TxMeta) -> Option<Arc<Skb>> {
+/// Makes the shadow of `packet`. Returns it, and where its shared information begins.
+fn prepare(device: &NetDevice, packet: &Packet, meta: &TxMeta) -> Option<(Arc<Skb>, u64)> {
     let domain = &device.domain;
     let linear = meta.len - meta.data_len;
     let room = (HEADROOM + linear + TAILROOM).div_ceil(64) * 64;
     let shared = (SHARED_SIZE as u32).div_ceil(64) * 64;
     let total = HEAD + u64::from(room) + u64::from(shared) + u64::from(meta.data_len);
     let skb = domain.skb.take(domain, total).ok()?;
-    skb.held.lock().1 = skb.head() + u64::from(room);
     if fill(device, packet, meta, &skb, room, shared).is_err() {
         domain.skb.keep(domain, skb);
         return None;
     }
-    Some(skb)
+    let end = skb.head() + u64::from(room);
+    Some((skb, end))
 }
 
 fn fill(
@@ -150,7 +192,6 @@ fn fill(
     room: u32,
     shared: u32,
 ) -> Result<(), Fault> {
-    let memory = &device.domain.memory;
     let head = skb.head();
     let linear = meta.len - meta.data_len;
     let data = head + u64::from(HEADROOM);
@@ -199,11 +240,13 @@ fn fill(
     put(&mut image, SKB_END, room.to_ne_bytes());
     put(&mut image, SKB_TRUESIZE, meta.truesize.to_ne_bytes());
     put(&mut image, SKB_USERS, 1u32.to_ne_bytes());
-    memory.write_bytes(skb.address, &image)?;
-    memory.write_bytes(data, packet.linear())?;
+    skb.window.write(0, &image)?;
+    skb.window
+        .write(HEAD + u64::from(HEADROOM), packet.linear())?;
 
     let end = head + u64::from(room);
-    let mut info = [0; SHARED_SIZE];
+    // The fragments' places are filled in one by one; a packet often has none.
+    let mut info = [0; SHARED_FRAGS];
     let count = core::cmp::min(usize::from(meta.nr_frags), MAX_FRAGS);
     info[SHARED_NR_FRAGS] = count as u8;
     info[SHARED_TX_FLAGS] = meta.tx_flags & (TX_HW_TSTAMP | TX_SW_TSTAMP);
@@ -220,15 +263,17 @@ fn fill(
             return Err(Fault(at));
         }
         left -= len;
-        memory.write_bytes(at, bytes)?;
-        let frag = SHARED_FRAGS + n * FRAG_SIZE;
-        put(&mut info, frag, address_to_page(at).to_ne_bytes());
-        put(&mut info, frag + 8, len.to_ne_bytes());
-        put(&mut info, frag + 12, ((at & 0xfff) as u32).to_ne_bytes());
+        skb.window.write(at - skb.address, bytes)?;
+        let mut frag = [0; FRAG_SIZE];
+        put(&mut frag, 0, address_to_page(at).to_ne_bytes());
+        put(&mut frag, 8, len.to_ne_bytes());
+        put(&mut frag, 12, ((at & 0xfff) as u32).to_ne_bytes());
+        let place = end - skb.address + (SHARED_FRAGS + n * FRAG_SIZE) as u64;
+        skb.window.write(place, &frag)?;
         at += u64::from(len);
     }
     if left != 0 {
         return Err(Fault(at));
     }
-    memory.write_bytes(end, &info[..SHARED_FRAGS + count * FRAG_SIZE])
+    skb.window.write(end - skb.address, &info)
 }

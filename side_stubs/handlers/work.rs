@@ -26,6 +26,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.items.len()
+    }
+
     pub(crate) fn new() -> Self {
         State {
             items: Table::new(),
@@ -98,9 +103,12 @@ fn prepare(call: &Call<'_>) -> Result<Arc<Work>, Violation> {
         }
     };
     if state.closed.load(Ordering::SeqCst) {
-        // Either the release finds the new item, or it goes again here.
         work.refuse();
-        state.items.remove(address);
+        // Either the release finds the item, or it goes here: but not one that is queued or runs,
+        // for which the release waits. Being refused, an idle one stays idle.
+        if !work.is_busy() {
+            state.items.remove(address);
+        }
     }
     work.function.store(function, Ordering::Relaxed);
     Ok(work)

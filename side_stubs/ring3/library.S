@@ -2,7 +2,7 @@
 /*
  * The ring-3 library: the imports that a domain answers itself, without a crossing.
  *
- * src/sys/ring3.rs assembles this text into read-only data and fills in the names in braces from
+ * src/sys/ring3.rs assembles this text, followed by devices.S and end.S, into read-only data and fills in the names in braces from
  * contract.rs. The kernel never executes it. The loader copies it to LIBRARY_BASE of each domain;
  * it is position-independent but for the jump to the yield stub, which counts from LIBRARY_BASE.
  *
@@ -667,15 +667,3 @@ side_ring3_names:
 	movl	%esi, %esi
 	addq	%rsi, %gs:{preempt_count}
 	ret
-
-	.balign	16, 0xcc
-	.globl	side_ring3_text_end
-	.hidden	side_ring3_text_end
-side_ring3_text_end:
-
-	.pushsection .rodata.side_ring3_names, "a"
-	.globl	side_ring3_names_end
-	.hidden	side_ring3_names_end
-side_ring3_names_end:
-	.popsection
-	.popsection

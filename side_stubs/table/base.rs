@@ -3,6 +3,7 @@
 //! Imports: what the compiler and the kernel's build add to every module, processor data, tracing.
 
 use crate::side_stubs::contract::*;
+use crate::side_stubs::handlers::print;
 use crate::side_stubs::policy::*;
 
 pub(crate) const IMPORTS: &[Import] = &[
@@ -41,9 +42,11 @@ pub(crate) const IMPORTS: &[Import] = &[
     local("__rcu_read_unlock"),
     local("__local_bh_enable_ip"),
     local("__local_bh_disable_ip"),
-    deny(
+    gate(
         "__SCT__WARN_trap",
-        "a warning is trapped at its ud2, not called",
+        &[Arg::Word, Arg::Format],
+        Where::Any,
+        print::warn,
     ),
     deny("__stack_chk_fail", "the stack guard was overwritten"),
     deny("__fortify_panic", "a fortified copy overflowed"),
@@ -59,6 +62,8 @@ pub(crate) const IMPORTS: &[Import] = &[
         "__ubsan_handle_load_invalid_value",
         "a load of an invalid value",
     ),
+    deny("__list_add_valid_or_report", "a list is corrupted"),
+    deny("__list_del_entry_valid_or_report", "a list is corrupted"),
     deny("refcount_warn_saturate", "a reference count is saturated"),
     percpu("__preempt_count", VCPU_PREEMPT_COUNT),
     percpu("cpu_number", VCPU_CPU_NUMBER),
@@ -69,6 +74,11 @@ pub(crate) const IMPORTS: &[Import] = &[
     data("jiffies", 8, Init::Jiffies),
     data("boot_cpu_data", 512, Init::BootCpu),
     data("__cpu_online_mask", 1024, Init::OnlineMask),
+    data("__num_online_cpus", 8, Init::OnlineCount),
+    data("byte_rev_table", 256, Init::ReversedBits),
+    // `SYSTEM_RUNNING`.
+    data("system_state", 8, Init::Word(3)),
+    percpu("numa_node", VCPU_NUMA_NODE),
     data("page_offset_base", 8, Init::Word(0)),
     data("vmemmap_base", 8, Init::Word(VMEMMAP_BASE)),
     data("phys_base", 8, Init::Word(0)),

@@ -45,6 +45,15 @@ pub(crate) const IMPORTS: &[Import] = &[
     ),
     gate("mutex_init_generic", &[Addr], Any, lock::mutex_init),
     gate("ktime_get", &[], Any, clock::get),
+    // Monotonic time is what a domain knows of the scheduler's.
+    gate("sched_clock", &[], Any, clock::get),
+    gate("local_clock", &[], Any, clock::get),
+    gate(
+        "set_normalized_timespec64",
+        &[Addr, Word, Word],
+        Any,
+        clock::set_normalized,
+    ),
     gate("ktime_get_real_seconds", &[], Any, clock::real_seconds),
     gate("ktime_get_with_offset", &[Word], Any, clock::with_offset),
     gate("ktime_get_ts64", &[Addr], Any, clock::monotonic_ts64),
@@ -112,5 +121,7 @@ pub(crate) const IMPORTS: &[Import] = &[
         Sleep,
         ptp::unregister,
     ),
+    deny("ptp_clock_event", "clock events are not passed on"),
+    local("ptp_find_pin"),
     gate("ptp_clock_index", &[Obj(Kind::PtpClock)], Any, ptp::index),
 ];

@@ -9,6 +9,7 @@ use super::policy::Import;
 
 mod base;
 mod clock;
+mod device;
 mod memory;
 mod net;
 mod pci;
@@ -16,9 +17,10 @@ mod print;
 mod time;
 
 /// The table, by subsystem.
-pub(crate) static SECTIONS: [&[Import]; 7] = [
+pub(crate) static SECTIONS: [&[Import]; 8] = [
     base::IMPORTS,
     clock::IMPORTS,
+    device::IMPORTS,
     memory::IMPORTS,
     net::IMPORTS,
     pci::IMPORTS,
@@ -29,6 +31,7 @@ pub(crate) static SECTIONS: [&[Import]; 7] = [
 /// Number of imports declared.
 pub(crate) const COUNT: usize = base::IMPORTS.len()
     + clock::IMPORTS.len()
+    + device::IMPORTS.len()
     + memory::IMPORTS.len()
     + net::IMPORTS.len()
     + pci::IMPORTS.len()

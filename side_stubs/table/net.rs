@@ -2,11 +2,18 @@
 
 //! Imports: net_device, NAPI, sk_buff, ethtool.
 
-use crate::side_stubs::handlers::{ethtool, napi, net_imports as net, receive, skb};
+use crate::side_stubs::handlers::{
+    addresses, checksum, ethtool, napi, net_imports as net, page_pool, print, receive, skb, vlan,
+};
 use crate::side_stubs::policy::Arg::*;
 use crate::side_stubs::policy::Kind::*;
 use crate::side_stubs::policy::Where::{Any, Sleep};
 use crate::side_stubs::policy::*;
+
+/// Why an import is denied.
+const NO_XDP: &str = "no XDP program runs in a driver in a domain";
+const NO_POOL: &str = "page pools hand out no pages in a domain";
+const NO_FILTERS: &str = "filters by tc are not offered to a driver in a domain";
 
 pub(crate) const IMPORTS: &[Import] = &[
     // Devices.
@@ -116,6 +123,19 @@ pub(crate) const IMPORTS: &[Import] = &[
         Any,
         net::addr_mod,
     ),
+    gate(
+        "__hw_addr_sync_dev",
+        &[Addr, Obj(NetDevice), Fn, FnOrNull],
+        Any,
+        addresses::sync,
+    ),
+    gate(
+        "__hw_addr_unsync_dev",
+        &[Addr, Obj(NetDevice), FnOrNull],
+        Any,
+        addresses::unsync,
+    ),
+    gate("dev_close", &[Obj(NetDevice)], Sleep, net::close),
     gate("dev_trans_start", &[Obj(NetDevice)], Any, net::trans_start),
     gate(
         "dev_get_stats",
@@ -135,6 +155,10 @@ pub(crate) const IMPORTS: &[Import] = &[
     gate("rtnl_unlock", &[], Sleep, net::rtnl_unlock),
     gate("rtnl_is_locked", &[], Any, net::rtnl_is_locked),
     gate("synchronize_net", &[], Sleep, net::synchronize),
+    gate("synchronize_rcu", &[], Sleep, net::synchronize),
+    local("netdev_stats_to_stats64"),
+    local("skb_defer_rx_timestamp"),
+    local("csum_partial"),
     native("eth_validate_addr"),
     native("eth_mac_addr"),
     native("passthru_features_check"),
@@ -192,6 +216,34 @@ pub(crate) const IMPORTS: &[Import] = &[
         &[Addr, Obj(SkBuff)],
         Any,
         receive::gro_receive,
+    ),
+    gate("napi_get_frags", &[Obj(Napi)], Any, receive::get_fragments),
+    gate("napi_gro_frags", &[Obj(Napi)], Any, receive::gro_fragments),
+    gate("napi_build_skb", &[Addr, Word], Any, skb::build),
+    gate(
+        "__netdev_alloc_frag_align",
+        &[Word, Word],
+        Any,
+        skb::alloc_fragment,
+    ),
+    gate(
+        "__napi_alloc_frag_align",
+        &[Word, Word],
+        Any,
+        skb::alloc_fragment,
+    ),
+    gate(
+        "skb_copy_and_csum_dev",
+        &[Obj(SkBuff), Addr],
+        Any,
+        checksum::copy_and_sum,
+    ),
+    gate("skb_checksum_help", &[Obj(SkBuff)], Any, checksum::help),
+    gate(
+        "eth_get_headlen",
+        &[Obj(NetDevice), Buf(2), Word],
+        Any,
+        checksum::header_length,
     ),
     gate("netif_rx", &[Obj(SkBuff)], Any, receive::netif_rx),
     gate(
@@ -268,10 +320,72 @@ pub(crate) const IMPORTS: &[Import] = &[
         "__vlan_get_protocol_offset",
         &[Obj(SkBuff), Word, Word],
         Any,
-        skb::vlan_protocol,
+        vlan::vlan_protocol,
     ),
     gate("do_trace_netlink_extack", &[AddrOrNull], Any, skb::nothing),
+    // XDP: generic XDP works on any interface; programs in the driver are not offered, so nothing
+    // but the registration of receive queues is reached.
+    local("__xdp_rxq_info_reg"),
+    local("xdp_rxq_info_unreg"),
+    local("xdp_rxq_info_is_reg"),
+    local("xdp_rxq_info_reg_mem_model"),
+    local("xdp_rxq_info_unreg_mem_model"),
+    local("xdp_features_set_redirect_target"),
+    local("xdp_features_set_redirect_target_locked"),
+    local("xdp_features_clear_redirect_target"),
+    local("xdp_features_clear_redirect_target_locked"),
+    local("xsk_get_pool_from_qid"),
+    deny("xdp_convert_zc_to_xdp_frame", NO_XDP),
+    deny("xdp_do_flush", NO_XDP),
+    deny("xdp_do_redirect", NO_XDP),
+    deny("xdp_master_redirect", NO_XDP),
+    deny("xdp_return_frame", NO_XDP),
+    deny("xdp_return_frame_bulk", NO_XDP),
+    deny("xdp_return_frame_rx_napi", NO_XDP),
+    deny("xdp_flush_frame_bulk", NO_XDP),
+    deny("xdp_warn", NO_XDP),
+    deny("bpf_dispatcher_xdp_func", NO_XDP),
+    deny("bpf_prog_put", NO_XDP),
+    deny("bpf_prog_add", NO_XDP),
+    deny("bpf_warn_invalid_xdp_action", NO_XDP),
+    deny("__SCT__tp_func_xdp_exception", NO_XDP),
+    data("__SCK__tp_func_xdp_exception", 64, Init::Zero),
+    data("__tracepoint_xdp_exception", 256, Init::Zero),
+    data("bpf_master_redirect_enabled_key", 64, Init::Zero),
+    data("bpf_stats_enabled_key", 64, Init::Zero),
+    deny("xp_alloc_batch", NO_XDP),
+    deny("xp_dma_map", NO_XDP),
+    deny("xp_dma_unmap", NO_XDP),
+    deny("xp_free", NO_XDP),
+    deny("xp_raw_get_dma", NO_XDP),
+    deny("xp_set_rxq_info", NO_XDP),
+    deny("xsk_clear_rx_need_wakeup", NO_XDP),
+    deny("xsk_set_rx_need_wakeup", NO_XDP),
+    deny("xsk_set_tx_need_wakeup", NO_XDP),
+    deny("xsk_tx_completed", NO_XDP),
+    deny("xsk_tx_peek_release_desc_batch", NO_XDP),
+    deny("xsk_uses_need_wakeup", NO_XDP),
+    gate("page_pool_create", &[Addr], Sleep, page_pool::create),
+    gate("page_pool_destroy", &[Word], Sleep, page_pool::destroy),
+    deny("page_pool_alloc_pages", NO_POOL),
+    deny("page_pool_put_netmem_bulk", NO_POOL),
+    deny("page_pool_put_unrefed_netmem", NO_POOL),
+    gate("build_skb", &[Addr, Word], Any, skb::build),
+    // Filters by tc and forwarding tables are not offered.
+    deny("flow_block_cb_setup_simple", NO_FILTERS),
+    deny("flow_rule_match_basic", NO_FILTERS),
+    deny("flow_rule_match_control", NO_FILTERS),
+    deny("flow_rule_match_eth_addrs", NO_FILTERS),
+    deny("flow_rule_match_vlan", NO_FILTERS),
+    native("ndo_dflt_fdb_add"),
     // ethtool.
+    local("ethtool_puts"),
+    gate(
+        "ethtool_sprintf",
+        &[Addr, Str, Format],
+        Any,
+        print::ethtool_sprintf,
+    ),
     gate(
         "ethtool_op_get_link",
         &[Obj(NetDevice)],

@@ -2,8 +2,8 @@
 
 //! Imports: PCI, DMA, interrupts.
 
-use crate::side_stubs::handlers::pci::{driver, imports as pci};
-use crate::side_stubs::handlers::{dma, irq};
+use crate::side_stubs::handlers::pci::{driver, imports as pci, ports};
+use crate::side_stubs::handlers::{dma, irq, pool};
 use crate::side_stubs::policy::Arg::*;
 use crate::side_stubs::policy::Kind::{Device, Page, PciDevice};
 use crate::side_stubs::policy::Where::{Any, Sleep};
@@ -184,6 +184,33 @@ pub(crate) const IMPORTS: &[Import] = &[
     gate("pcim_iomap", &[PCI, Word, Word], Sleep, pci::iomap),
     gate("pci_iounmap", &[PCI, Word], Sleep, pci::pci_iounmap),
     gate("pcim_iounmap", &[PCI, Word], Sleep, pci::pci_iounmap),
+    gate("pci_choose_state", &[PCI, Word], Sleep, pci::choose_state),
+    gate("pci_msi_enabled", &[], Any, pci::msi_enabled),
+    gate(
+        "__request_region",
+        &[Word, Word, Word, StrOrNull, Word],
+        Sleep,
+        ports::request_region,
+    ),
+    gate(
+        "__release_region",
+        &[Word, Word, Word],
+        Sleep,
+        ports::release_region,
+    ),
+    gate("ioport_map", &[Word, Word], Sleep, ports::ioport_map),
+    gate("ioport_unmap", &[Word], Sleep, ports::ioport_unmap),
+    data("ioport_resource", 64, Init::Token),
+    data("iomem_resource", 64, Init::Token),
+    gate("pcix_get_mmrbc", &[PCI], Sleep, pci::get_mmrbc),
+    gate("pcix_set_mmrbc", &[PCI, Word], Sleep, pci::set_mmrbc),
+    gate("pci_pme_active", &[PCI, Word], Sleep, pci::pme_active),
+    gate("pci_dev_present", &[Addr], Sleep, driver::present),
+    local("pci_num_vf"),
+    local("pci_vfs_assigned"),
+    local("pci_enable_sriov"),
+    local("pci_disable_sriov"),
+    local("pci_sriov_set_totalvfs"),
     // Interrupt vectors.
     gate("pci_enable_msi", &[PCI], Sleep, pci::enable_msi),
     gate("pci_disable_msi", &[PCI], Sleep, pci::disable_vectors),
@@ -236,6 +263,21 @@ pub(crate) const IMPORTS: &[Import] = &[
     ),
     gate("device_wakeup_enable", &[DEV], Sleep, pci::wakeup_enable),
     // DMA.
+    gate(
+        "dmam_alloc_attrs",
+        &[DEV, Word, Addr, Word, Word],
+        Any,
+        dma::alloc,
+    ),
+    gate(
+        "dma_pool_create_node",
+        &[Str, DEV, Word, Word, Word, Word],
+        Sleep,
+        pool::create,
+    ),
+    gate("dma_pool_destroy", &[Word], Sleep, pool::destroy),
+    gate("dma_pool_alloc", &[Word, Word, Addr], Any, pool::alloc),
+    gate("dma_pool_free", &[Word, Addr, Word], Any, pool::free),
     gate("dma_set_mask", &[DEV, Word], Sleep, dma::set_mask),
     gate(
         "dma_set_coherent_mask",

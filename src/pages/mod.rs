@@ -10,9 +10,12 @@
 //! in a CPU's TLB until it leaves ring 3; `View::flush` waits for that.
 
 mod entry;
+mod listing;
 pub(crate) mod table;
 
 pub(crate) use entry::{Kind, Mapping, Perm, DOMAIN_END, PAGE_SIZE};
+#[allow(unused_imports)] // The test module lists nothing.
+pub(crate) use listing::Range;
 
 use crate::switcher::context;
 use kernel::prelude::*;
@@ -34,6 +37,8 @@ pub(crate) struct View {
     lower: OwnedPage,
     /// One for each CPU number; `None` where no such CPU can be.
     roots: KVec<Option<OwnedPage>>,
+    /// Their physical addresses; 0 for none.
+    addresses: KVec<u64>,
 }
 
 impl View {
@@ -42,6 +47,7 @@ impl View {
         let levels = levels();
         let lower = OwnedPage::new(true)?;
         let mut roots = KVec::new();
+        let mut addresses = KVec::new();
         for cpu in 0..context::cpu_ids() {
             let root = match context::kernel_half(cpu) {
                 None => None,
@@ -54,12 +60,14 @@ impl View {
                     Some(page)
                 }
             };
+            addresses.push(root.as_ref().map_or(0, OwnedPage::phys), GFP_KERNEL)?;
             roots.push(root, GFP_KERNEL)?;
         }
         Ok(View {
             levels,
             lower,
             roots,
+            addresses,
         })
     }
 
@@ -107,7 +115,6 @@ impl View {
     }
 
     /// Every present entry of one CPU's root, tables and leaves: address, level (1 is a page), entry.
-    #[allow(dead_code)] // For the test module.
     pub(crate) fn walk(&self, cpu: usize, f: &mut dyn FnMut(u64, u32, u64)) {
         let Some(Some(root)) = self.roots.get(cpu) else {
             return;
@@ -121,7 +128,7 @@ impl View {
 
     /// Physical address of the root for a CPU.
     pub(crate) fn root(&self, cpu: usize) -> Option<u64> {
-        self.roots.get(cpu)?.as_ref().map(OwnedPage::phys)
+        self.addresses.get(cpu).copied().filter(|phys| *phys != 0)
     }
 }
 

@@ -155,7 +155,6 @@ impl Table {
 
     /// Calls `f` for every present entry at and below this table, which is at `level` and serves
     /// the addresses from `base`.
-    #[allow(dead_code)] // For the test module.
     pub(crate) fn walk(self, level: u32, base: u64, f: &mut dyn FnMut(u64, u32, u64)) {
         for index in 0..ENTRIES {
             let entry = self.get(index);

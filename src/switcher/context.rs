@@ -10,7 +10,7 @@
 //! back finds its TSS as it was, so no hotplug callback is needed.
 
 use super::idt::Idt;
-use super::processor::{Places, Processor, TableRegister};
+use super::processor::*;
 use super::Frame;
 use crate::pages::table::OwnedPage;
 use crate::pages::{KernelHalf, Perm, PAGE_SIZE};
@@ -24,7 +24,7 @@ use kernel::prelude::*;
 mod layout {
     include!(concat!(env!("SIDE_OBJ"), "/src/switcher/offsets.rs"));
 }
-pub(crate) use layout::{SIDE_IO_BITMAP_INVALID, SIDE_TSS_IO_BITMAP_BASE, SIDE_TSS_SP0};
+pub(crate) use layout::SIDE_IO_BITMAP_INVALID;
 
 extern "C" {
     static side_switch_text_start: u8;
@@ -40,9 +40,9 @@ extern "C" {
 pub(crate) struct Context {
     pub(crate) host_rsp: u64,
     pub(crate) host_cr3: u64,
-    pub(crate) host_cr0: u64,
     pub(crate) host_gs_base: u64,
     pub(crate) host_sp0: u64,
+    pub(crate) frame: *mut Frame,
     pub(crate) tss: u64,
     pub(crate) view_cr3: u64,
     pub(crate) view_cr0: u64,
@@ -50,10 +50,8 @@ pub(crate) struct Context {
     pub(crate) host_spec_ctrl: u64,
     pub(crate) view_spec_ctrl: u64,
     pub(crate) cr2: u64,
-    pub(crate) exit_gs: u64,
     pub(crate) memory_error: u64,
     verw_operand: u64,
-    pad: u64,
     pub(crate) own_idt: TableRegister,
     pad0: [u8; 6],
     pub(crate) host_idt: TableRegister,
@@ -63,7 +61,6 @@ pub(crate) struct Context {
 const _: () = {
     assert!(offset_of!(Context, host_rsp) == layout::SIDE_HOST_RSP);
     assert!(offset_of!(Context, host_cr3) == layout::SIDE_HOST_CR3);
-    assert!(offset_of!(Context, host_cr0) == layout::SIDE_HOST_CR0);
     assert!(offset_of!(Context, host_gs_base) == layout::SIDE_HOST_GS_BASE);
     assert!(offset_of!(Context, host_sp0) == layout::SIDE_HOST_SP0);
     assert!(offset_of!(Context, tss) == layout::SIDE_TSS);
@@ -73,38 +70,62 @@ const _: () = {
     assert!(offset_of!(Context, host_spec_ctrl) == layout::SIDE_HOST_SPEC_CTRL);
     assert!(offset_of!(Context, view_spec_ctrl) == layout::SIDE_VIEW_SPEC_CTRL);
     assert!(offset_of!(Context, cr2) == layout::SIDE_CR2);
-    assert!(offset_of!(Context, exit_gs) == layout::SIDE_EXIT_GS);
+    assert!(offset_of!(Context, frame) == layout::SIDE_FRAME);
     assert!(offset_of!(Context, memory_error) == layout::SIDE_MEMORY_ERROR);
     assert!(offset_of!(Context, verw_operand) == layout::SIDE_VERW_OPERAND);
     assert!(offset_of!(Context, own_idt) == layout::SIDE_OWN_IDT);
     assert!(offset_of!(Context, host_idt) == layout::SIDE_HOST_IDT);
     assert!(size_of::<Context>() == layout::SIDE_CONTEXT_SIZE);
+    assert!(offset_of!(Frame, r15) == layout::SIDE_FRAME_R15);
+    assert!(offset_of!(Frame, r14) == layout::SIDE_FRAME_R14);
+    assert!(offset_of!(Frame, r13) == layout::SIDE_FRAME_R13);
+    assert!(offset_of!(Frame, r12) == layout::SIDE_FRAME_R12);
+    assert!(offset_of!(Frame, rbp) == layout::SIDE_FRAME_RBP);
+    assert!(offset_of!(Frame, rbx) == layout::SIDE_FRAME_RBX);
+    assert!(offset_of!(Frame, r11) == layout::SIDE_FRAME_R11);
+    assert!(offset_of!(Frame, r10) == layout::SIDE_FRAME_R10);
+    assert!(offset_of!(Frame, r9) == layout::SIDE_FRAME_R9);
+    assert!(offset_of!(Frame, r8) == layout::SIDE_FRAME_R8);
+    assert!(offset_of!(Frame, rax) == layout::SIDE_FRAME_RAX);
+    assert!(offset_of!(Frame, rcx) == layout::SIDE_FRAME_RCX);
+    assert!(offset_of!(Frame, rdx) == layout::SIDE_FRAME_RDX);
+    assert!(offset_of!(Frame, rsi) == layout::SIDE_FRAME_RSI);
+    assert!(offset_of!(Frame, rdi) == layout::SIDE_FRAME_RDI);
     assert!(offset_of!(Frame, vector) == layout::SIDE_FRAME_VECTOR);
+    assert!(offset_of!(Frame, error_code) == layout::SIDE_FRAME_ERROR);
+    assert!(offset_of!(Frame, rip) == layout::SIDE_FRAME_RIP);
     assert!(offset_of!(Frame, cs) == layout::SIDE_FRAME_CS);
+    assert!(offset_of!(Frame, rflags) == layout::SIDE_FRAME_RFLAGS);
+    assert!(offset_of!(Frame, rsp) == layout::SIDE_FRAME_RSP);
+    assert!(offset_of!(Frame, ss) == layout::SIDE_FRAME_SS);
     assert!(size_of::<Frame>() == layout::SIDE_FRAME_SIZE);
 };
 
 /// One CPU's share.
 pub(crate) struct PerCpu {
     pub(crate) places: Places,
+    /// The TSS's I/O bitmap offset.
+    pub(crate) io_bitmap: *mut u16,
     half: KernelHalf,
-    /// The context at its end; the frame below that; stack below that.
+    /// The context at its end; stack below that.
     exit_stack: OwnedPage,
-    _double_fault_stack: OwnedPage,
+    double_fault_stack: OwnedPage,
 }
 
 impl PerCpu {
     fn new(cpu: u32, idt: &Idt) -> Result<Self> {
+        let places = Places::read(cpu);
         let this = Self {
-            places: Places::read(cpu),
+            io_bitmap: (places.tss_rw + layout::SIDE_TSS_IO_BITMAP_BASE as u64) as *mut u16,
+            places,
             half: KernelHalf::new()?,
             exit_stack: OwnedPage::new(true)?,
-            _double_fault_stack: OwnedPage::new(true)?,
+            double_fault_stack: OwnedPage::new(true)?,
         };
         let half = &this.half;
         half.map(this.places.gdt, phys_of(this.places.gdt), Perm::Read)?;
         half.map(this.places.tss, phys_of(this.places.tss), Perm::Read)?;
-        for page in [&this.exit_stack, &this._double_fault_stack] {
+        for page in [&this.exit_stack, &this.double_fault_stack] {
             half.map(page.address(), page.phys(), Perm::ReadWrite)?;
         }
         half.map(idt.page().address(), idt.page().phys(), Perm::Read)?;
@@ -119,17 +140,21 @@ impl PerCpu {
         context.host_gs_base = this.places.gs_base;
         context.verw_operand = layout::SIDE_KERNEL_DS as u64;
         context.own_idt = idt.register();
+        // What Linux sets when a CPU starts and never changes (cpu_init, idt_setup_early_handler).
+        context.host_sp0 = this.places.sp0;
+        context.host_idt = sidt();
+        context.view_cr0 = read_cr0() | CR0_TS;
 
         // The topmost word of the #DF stack leads to the context.
-        let top = this._double_fault_stack.address() + PAGE_SIZE - 16;
+        let top = this.double_fault_stack.address() + PAGE_SIZE - 16;
         // SAFETY: the word lies inside the page just allocated.
         unsafe { (top as *mut u64).write(this.context() as u64) };
-        this.set_double_fault_stack(top);
+        this.setdouble_fault_stack(top);
         Ok(this)
     }
 
     /// Sets the slot of the interrupt stack table that Linux leaves unused.
-    fn set_double_fault_stack(&self, top: u64) {
+    fn setdouble_fault_stack(&self, top: u64) {
         let slot = (self.places.tss_rw + layout::SIDE_TSS_IST7 as u64) as *mut u64;
         // SAFETY: the TSS is this CPU's for ever; only our own IDT names this slot.
         unsafe { slot.write_unaligned(top) };
@@ -139,25 +164,25 @@ impl PerCpu {
     pub(crate) fn context(&self) -> *mut Context {
         (self.exit_stack.address() + PAGE_SIZE - size_of::<Context>() as u64) as *mut Context
     }
-
-    /// The frame that the CPU finds on entry and leaves on exit.
-    pub(crate) fn frame(&self) -> *mut Frame {
-        (self.context() as u64 - size_of::<Frame>() as u64) as *mut Frame
-    }
 }
 
 impl Drop for PerCpu {
     fn drop(&mut self) {
-        self.set_double_fault_stack(0);
+        self.setdouble_fault_stack(0);
     }
 }
 
 /// Everything of the switcher that lives as long as the module.
 pub(crate) struct Machine {
     pub(crate) processor: Processor,
+    /// Linux uses process-context identifiers.
+    pub(crate) pcid: bool,
+    /// What Linux keeps in SYSENTER_CS, on CPUs where `sysenter` works in 64-bit code; else 0.
+    /// It never changes: a VMX host restores it at each exit of a guest.
+    pub(crate) sysenter_cs: u64,
     /// By CPU number; `None` where no such CPU can be.
     cpus: KVec<Option<PerCpu>>,
-    _idt: Idt,
+    idt: Idt,
 }
 
 static MACHINE: AtomicPtr<Machine> = AtomicPtr::new(core::ptr::null_mut());
@@ -196,8 +221,15 @@ pub(crate) fn init(processor: Processor) -> Result {
     let machine = KBox::new(
         Machine {
             processor,
+            sysenter_cs: if processor.intel_sysenter {
+                // SAFETY: the register exists on these CPUs.
+                unsafe { rdmsr(MSR_SYSENTER_CS) }
+            } else {
+                0
+            },
+            pcid: read_cr4() & CR4_PCIDE != 0,
             cpus,
-            _idt: idt,
+            idt,
         },
         GFP_KERNEL,
     )?;
@@ -231,6 +263,26 @@ impl Machine {
 pub(crate) fn cpu_ids() -> usize {
     // SAFETY: the function has no preconditions.
     unsafe { side_switch_cpu_ids() as usize }
+}
+
+/// What a kernel page of a CPU's roots is for; "unknown" if it should not be there.
+pub(crate) fn purpose(cpu: usize, va: u64) -> &'static str {
+    let Some(machine) = machine() else {
+        return "unknown";
+    };
+    let Some(share) = machine.cpu(cpu) else {
+        return "unknown";
+    };
+    let (start, end) = text();
+    match va {
+        _ if va == share.places.gdt => "gdt",
+        _ if va == share.places.tss => "tss",
+        _ if va == share.exit_stack.address() => "exit-stack",
+        _ if va == share.double_fault_stack.address() => "double-fault-stack",
+        _ if va == machine.idt.page().address() => "own-idt",
+        _ if (start..end).contains(&va) => "switch-text",
+        _ => "unknown",
+    }
 }
 
 /// The kernel half for the roots of a CPU.

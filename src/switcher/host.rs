@@ -5,7 +5,7 @@
 //! Everything here may be changed while Linux's IDT is live: an NMI that Linux handles meanwhile
 //! does not depend on it. What it does depend on (CR3, GS base, sp0, CR0.TS, IDT) is the assembly's.
 
-use super::context::{Machine, PerCpu, SIDE_IO_BITMAP_INVALID, SIDE_TSS_IO_BITMAP_BASE};
+use super::context::{Machine, PerCpu, SIDE_IO_BITMAP_INVALID};
 use super::processor::{self, *};
 
 extern "C" {
@@ -30,13 +30,8 @@ pub(crate) struct HostState {
     fs_base: u64,
     dr7: u64,
     cr4: u64,
-    efer: u64,
-    sysenter_cs: u64,
+    efer: MsrHalves,
     user_cet: u64,
-}
-
-fn io_bitmap_slot(cpu: &PerCpu) -> *mut u16 {
-    (cpu.places.tss_rw + SIDE_TSS_IO_BITMAP_BASE as u64) as *mut u16
 }
 
 fn dr7_of(cpu: &PerCpu) -> u64 {
@@ -46,20 +41,22 @@ fn dr7_of(cpu: &PerCpu) -> u64 {
 
 impl HostState {
     /// Saves the state and makes it what ring 3 may find. Interrupts are off.
+    ///
+    /// What a task rarely has (selectors, an LDT, ports, breakpoints) costs a look; only what differs
+    /// from what ring 3 must find is written.
     #[inline(always)]
     pub(crate) fn leave(machine: &Machine, cpu: &PerCpu) -> Self {
         let has = &machine.processor;
         // SAFETY: each instruction below exists where `has` says so, what it changes is saved first
         // and nothing that runs before `restore` on this CPU depends on it (module documentation).
         unsafe {
-            let cr4 = read_cr4();
             let state = Self {
                 ds: processor::ds(),
                 es: processor::es(),
                 fs: processor::fs(),
                 gs: processor::gs(),
                 ldt: processor::ldt(),
-                io_bitmap: io_bitmap_slot(cpu).read(),
+                io_bitmap: cpu.io_bitmap.read(),
                 pkru: if has.protection_keys { rdpkru() } else { 0 },
                 fs_base: if has.fsgsbase {
                     rdfsbase()
@@ -67,74 +64,106 @@ impl HostState {
                     rdmsr(MSR_FS_BASE)
                 },
                 dr7: dr7_of(cpu),
-                cr4,
-                efer: rdmsr(MSR_EFER),
-                sysenter_cs: if has.intel_sysenter {
-                    rdmsr(MSR_SYSENTER_CS)
-                } else {
-                    0
-                },
+                cr4: read_cr4(),
+                // Read each time: with KVM guests on the machine it may be a guest's.
+                efer: MsrHalves::read(MSR_EFER),
                 user_cet: if has.user_shadow_stack {
                     rdmsr(MSR_U_CET)
                 } else {
                     0
                 },
             };
-            if state.ds != 0 {
-                side_switch_load_ds(0);
+            if state.ds | state.es | state.fs | state.ldt != 0 {
+                state.clear_selectors();
             }
-            if state.es != 0 {
-                side_switch_load_es(0);
-            }
-            if state.fs != 0 {
-                side_switch_load_fs(0);
-            }
+            // After the selector, whose load may change the base.
             if has.fsgsbase {
                 wrfsbase(0);
             } else {
                 wrmsr(MSR_FS_BASE, 0);
             }
-            if state.ldt != 0 {
-                lldt(0);
-            }
             if state.io_bitmap != SIDE_IO_BITMAP_INVALID as u16 {
-                io_bitmap_slot(cpu).write(SIDE_IO_BITMAP_INVALID as u16);
+                cpu.io_bitmap.write(SIDE_IO_BITMAP_INVALID as u16);
             }
             if state.dr7 != 0 {
                 write_dr7(0);
             }
-            if cr4 & (CR4_PCE | CR4_TSD) != 0 {
-                write_cr4(cr4 & !(CR4_PCE | CR4_TSD));
+            if state.cr4 & (CR4_PCE | CR4_TSD) != 0 {
+                write_cr4(state.cr4 & !(CR4_PCE | CR4_TSD));
             }
-            if state.sysenter_cs != 0 {
+            if machine.sysenter_cs != 0 {
                 wrmsr(MSR_SYSENTER_CS, 0);
             }
             if state.user_cet != 0 {
                 wrmsr(MSR_U_CET, 0);
             }
-            if has.protection_keys && state.pkru != 0 {
+            if state.pkru != 0 {
                 wrpkru(0);
             }
-            wrmsr(MSR_EFER, state.efer & !EFER_SCE);
+            state.efer.without(EFER_SCE as u32).write(MSR_EFER);
             state
         }
     }
 
-    /// Puts everything back; `exit_gs` is the GS selector that ring 3 left. Interrupts are off.
+    /// Makes the selectors null.
+    #[cold]
+    fn clear_selectors(&self) {
+        // SAFETY: null selectors can be loaded always; the ones that were there are kept.
+        unsafe {
+            side_switch_load_ds(0);
+            side_switch_load_es(0);
+            side_switch_load_fs(0);
+            lldt(0);
+        }
+    }
+
+    /// Whether ring 3 left other selectors than those that were there.
     #[inline(always)]
-    pub(crate) fn restore(self, machine: &Machine, cpu: &PerCpu, exit_gs: u16) {
+    fn selectors_differ(&self) -> bool {
+        (processor::ds() ^ self.ds)
+            | (processor::es() ^ self.es)
+            | (processor::fs() ^ self.fs)
+            | (processor::gs() ^ self.gs)
+            | self.ldt
+            != 0
+    }
+
+    #[cold]
+    fn restore_selectors(&self) {
+        // SAFETY: the selectors are those that were there, and so is the LDT that they may name.
+        unsafe {
+            // The LDT before the selectors that may name it.
+            if self.ldt != 0 {
+                lldt(self.ldt);
+            }
+            side_switch_load_ds(self.ds);
+            side_switch_load_es(self.es);
+            side_switch_load_fs(self.fs);
+            if processor::gs() != self.gs {
+                // Linux's way to load the selector changes the base that is not active, which may
+                // be a guest's.
+                let base = rdmsr(MSR_KERNEL_GS_BASE);
+                side_switch_load_gs(self.gs);
+                wrmsr(MSR_KERNEL_GS_BASE, base);
+            }
+        }
+    }
+
+    /// Puts everything back. Interrupts are off.
+    #[inline(always)]
+    pub(crate) fn restore(self, machine: &Machine, cpu: &PerCpu) {
         let has = &machine.processor;
         // SAFETY: as in `leave`; the values are those that were there.
         unsafe {
-            wrmsr(MSR_EFER, self.efer);
-            if has.protection_keys && rdpkru() != self.pkru {
+            self.efer.write(MSR_EFER);
+            if has.protection_keys && (self.pkru != 0 || rdpkru() != 0) {
                 wrpkru(self.pkru);
             }
             if self.user_cet != 0 {
                 wrmsr(MSR_U_CET, self.user_cet);
             }
-            if self.sysenter_cs != 0 {
-                wrmsr(MSR_SYSENTER_CS, self.sysenter_cs);
+            if machine.sysenter_cs != 0 {
+                wrmsr(MSR_SYSENTER_CS, machine.sysenter_cs);
             }
             if self.cr4 & (CR4_PCE | CR4_TSD) != 0 {
                 write_cr4(self.cr4);
@@ -144,32 +173,16 @@ impl HostState {
                 write_dr7(dr7_of(cpu));
             }
             if self.io_bitmap != SIDE_IO_BITMAP_INVALID as u16 {
-                io_bitmap_slot(cpu).write(self.io_bitmap);
+                cpu.io_bitmap.write(self.io_bitmap);
             }
-            // The LDT before the selectors that may name it, and selectors before bases.
-            if self.ldt != 0 {
-                lldt(self.ldt);
+            if self.selectors_differ() {
+                self.restore_selectors();
             }
-            if processor::ds() != self.ds {
-                side_switch_load_ds(self.ds);
-            }
-            if processor::es() != self.es {
-                side_switch_load_es(self.es);
-            }
-            if processor::fs() != self.fs {
-                side_switch_load_fs(self.fs);
-            }
+            // After the selector.
             if has.fsgsbase {
                 wrfsbase(self.fs_base);
             } else {
                 wrmsr(MSR_FS_BASE, self.fs_base);
-            }
-            if exit_gs != self.gs {
-                // Linux's way to load the selector changes the base that is not active, which may
-                // be a guest's.
-                let base = rdmsr(MSR_KERNEL_GS_BASE);
-                side_switch_load_gs(self.gs);
-                wrmsr(MSR_KERNEL_GS_BASE, base);
             }
         }
     }

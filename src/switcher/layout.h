@@ -22,20 +22,18 @@ struct side_table_register {
 struct side_switch_context {
 	u64 host_rsp;		/* Linux's stack while ring 3 runs; callee-saved registers on top */
 	u64 host_cr3;
-	u64 host_cr0;
 	u64 host_gs_base;
 	u64 host_sp0;
+	u64 frame;		/* registers of ring 3, in Linux's memory; unmapped in the view */
 	u64 tss;		/* this CPU's TSS by its writable alias; unmapped in the view */
 	u64 view_cr3;
-	u64 view_cr0;
+	u64 view_cr0;		/* Linux's, which it does not change after boot, and TS */
 	u64 view_gs_base;
 	u64 host_spec_ctrl;
 	u64 view_spec_ctrl;
-	u64 cr2;		/* as the exit found it */
-	u64 exit_gs;		/* GS selector as the exit found it */
+	u64 cr2;		/* for the report of what cannot happen */
 	u64 memory_error;	/* a machine check came from the domain's own access */
 	u64 verw_operand;	/* a data selector */
-	u64 pad;
 	struct side_table_register own_idt;
 	u8 pad0[6];
 	struct side_table_register host_idt;

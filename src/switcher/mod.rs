@@ -25,20 +25,19 @@ use kernel::prelude::*;
 use processor::*;
 
 extern "C" {
-    fn side_switch_enter(context: *mut Context);
+    fn side_switch_enter(context: *mut Context, frame: *mut Frame);
     fn side_switch_hand_on(handler: u64);
     fn panic(format: *const ffi::c_char, ...) -> !;
 }
 
 const DEBUG_VECTOR: u8 = 1;
+const PAGE_FAULT_VECTOR: u8 = 14;
 const NMI_VECTOR: u8 = 2;
 const PROTECTION_VECTOR: u8 = 13;
 const MACHINE_CHECK_VECTOR: u8 = 18;
 
 const FIRST_EXTERNAL_VECTOR: u8 = 32;
 
-const USER_CS: u64 = 0x33;
-const USER_SS: u64 = 0x2b;
 /// CF, PF, AF, ZF, SF, DF, OF, AC, ID: what ring 3 may have as it likes.
 const RFLAGS_FREE: u64 = 0x0024_0cd5;
 /// IF and the bit that is always one.
@@ -56,7 +55,7 @@ pub(crate) struct Exit {
     pub(crate) vector: u8,
     /// The CPU's error code; for #DB the content of DR6.
     pub(crate) error_code: u64,
-    /// CR2, which is meaningful for #PF.
+    /// CR2 for #PF, else 0.
     pub(crate) cr2: u64,
 }
 
@@ -100,64 +99,56 @@ pub(crate) fn enter(view: &View, frame: &mut Frame, gs_base: u64) -> Exit {
     let Some(cpu) = machine.cpu(number) else {
         return refused;
     };
-    if frame.rip >= DOMAIN_END || gs_base >= DOMAIN_END {
+    if (frame.rip | gs_base) >= DOMAIN_END {
         // What the CPU itself does with an address that is not canonical.
         return refused;
     }
-    frame.cs = USER_CS;
-    frame.ss = USER_SS;
     frame.rflags = frame.rflags & RFLAGS_FREE | RFLAGS_FIXED;
 
     let host = host::HostState::leave(machine, cpu);
-    // SAFETY: the context and the frame below it are this CPU's own, interrupts are off, and every
-    // field that the assembly reads is set here or in `PerCpu::new`.
-    let (exit, exit_gs) = unsafe {
-        let context = &mut *cpu.context();
-        let cr0 = read_cr0();
+    let context = cpu.context();
+    // SAFETY: the context is this CPU's own, interrupts are off, the frame is the caller's, and
+    // every field that the assembly reads is set here or in `PerCpu::new`.
+    unsafe {
         let cr3 = read_cr3();
-        context.host_cr0 = cr0;
-        context.view_cr0 = cr0 | CR0_TS;
-        if read_cr4() & CR4_PCIDE != 0 {
+        if machine.pcid {
             // Linux's own translations stay right while we are away; the view's start empty.
-            context.host_cr3 = cr3 | CR3_NO_FLUSH;
-            context.view_cr3 = root | VIEW_PCID;
+            (*context).host_cr3 = cr3 | CR3_NO_FLUSH;
+            (*context).view_cr3 = root | VIEW_PCID;
         } else {
-            context.host_cr3 = cr3;
-            context.view_cr3 = root;
+            (*context).host_cr3 = cr3;
+            (*context).view_cr3 = root;
         }
-        let sp0 = (cpu.places.tss_rw + context::SIDE_TSS_SP0 as u64) as *const u64;
-        context.host_sp0 = sp0.read_unaligned();
-        context.view_gs_base = gs_base;
-        context.host_idt = sidt();
-        context.memory_error = 0;
+        (*context).view_gs_base = gs_base;
         if machine.processor.kernel_ibrs {
             let current = (cpu.places.spec_ctrl as *const u64).read_volatile();
-            context.host_spec_ctrl = current;
-            context.view_spec_ctrl = current & !SPEC_CTRL_IBRS;
+            (*context).host_spec_ctrl = current;
+            (*context).view_spec_ctrl = current & !SPEC_CTRL_IBRS;
         }
-        cpu.frame().write(*frame);
-        side_switch_enter(cpu.context());
-        *frame = cpu.frame().read();
-        let context = &*cpu.context();
-        let vector = match frame.vector as u8 {
-            MACHINE_CHECK_VECTOR if context.memory_error == 0 => NMI_VECTOR,
-            vector => vector,
-        };
-        let exit = Exit {
-            vector,
-            error_code: frame.error_code,
-            cr2: context.cr2,
-        };
-        (exit, context.exit_gs as u16)
-    };
-    host.restore(machine, cpu, exit_gs);
-    match exit.vector {
-        DEBUG_VECTOR => Exit {
-            error_code: host::take_dr6(),
-            ..exit
-        },
-        _ => exit,
+        side_switch_enter(context, frame);
     }
+    let mut exit = Exit {
+        vector: frame.vector as u8,
+        error_code: frame.error_code,
+        cr2: 0,
+    };
+    if exit.vector == PAGE_FAULT_VECTOR {
+        // Linux's NMI handler, the only code that may have run meanwhile, keeps it.
+        exit.cr2 = read_cr2();
+    }
+    host.restore(machine, cpu);
+    match exit.vector {
+        DEBUG_VECTOR => exit.error_code = host::take_dr6(),
+        MACHINE_CHECK_VECTOR => {
+            // SAFETY: as above.
+            let failed = unsafe { core::mem::take(&mut (*context).memory_error) };
+            if failed == 0 {
+                exit.vector = NMI_VECTOR;
+            }
+        }
+        _ => {}
+    }
+    exit
 }
 
 /// Whether a vector below 32 has been handled already, inside `enter`.

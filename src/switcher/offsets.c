@@ -7,14 +7,15 @@
 #include "layout.h"
 
 #define CONTEXT(name, field) OFFSET(SIDE_##name, side_switch_context, field)
+#define FRAME(name, field) OFFSET(SIDE_FRAME_##name, side_frame, field)
 
 static void __used common(void)
 {
 	CONTEXT(HOST_RSP, host_rsp);
 	CONTEXT(HOST_CR3, host_cr3);
-	CONTEXT(HOST_CR0, host_cr0);
 	CONTEXT(HOST_GS_BASE, host_gs_base);
 	CONTEXT(HOST_SP0, host_sp0);
+	CONTEXT(FRAME, frame);
 	CONTEXT(TSS, tss);
 	CONTEXT(VIEW_CR3, view_cr3);
 	CONTEXT(VIEW_CR0, view_cr0);
@@ -22,15 +23,34 @@ static void __used common(void)
 	CONTEXT(HOST_SPEC_CTRL, host_spec_ctrl);
 	CONTEXT(VIEW_SPEC_CTRL, view_spec_ctrl);
 	CONTEXT(CR2, cr2);
-	CONTEXT(EXIT_GS, exit_gs);
 	CONTEXT(MEMORY_ERROR, memory_error);
 	CONTEXT(VERW_OPERAND, verw_operand);
 	CONTEXT(OWN_IDT, own_idt);
 	CONTEXT(HOST_IDT, host_idt);
 	DEFINE(SIDE_KERNEL_DS, __KERNEL_DS);
 	DEFINE(SIDE_CONTEXT_SIZE, sizeof(struct side_switch_context));
-	OFFSET(SIDE_FRAME_VECTOR, side_frame, vector);
-	OFFSET(SIDE_FRAME_CS, side_frame, cs);
+	FRAME(R15, r15);
+	FRAME(R14, r14);
+	FRAME(R13, r13);
+	FRAME(R12, r12);
+	FRAME(RBP, rbp);
+	FRAME(RBX, rbx);
+	FRAME(R11, r11);
+	FRAME(R10, r10);
+	FRAME(R9, r9);
+	FRAME(R8, r8);
+	FRAME(RAX, rax);
+	FRAME(RCX, rcx);
+	FRAME(RDX, rdx);
+	FRAME(RSI, rsi);
+	FRAME(RDI, rdi);
+	FRAME(VECTOR, vector);
+	FRAME(ERROR, error_code);
+	FRAME(RIP, rip);
+	FRAME(CS, cs);
+	FRAME(RFLAGS, rflags);
+	FRAME(RSP, rsp);
+	FRAME(SS, ss);
 	DEFINE(SIDE_FRAME_SIZE, sizeof(struct side_frame));
 	OFFSET(SIDE_TSS_SP0, x86_hw_tss, sp0);
 	OFFSET(SIDE_TSS_IST7, x86_hw_tss, ist[6]);

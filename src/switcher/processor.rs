@@ -15,6 +15,7 @@ pub(crate) const CR4_PCIDE: u64 = 1 << 17;
 pub(crate) const CR4_TSD: u64 = 1 << 2;
 /// CR4: `rdpmc` in ring 3 works.
 pub(crate) const CR4_PCE: u64 = 1 << 8;
+
 /// CR0: the first use of the FPU faults.
 pub(crate) const CR0_TS: u64 = 1 << 3;
 
@@ -62,6 +63,7 @@ pub(crate) struct Places {
     pub(crate) tss_rw: u64,
     pub(crate) dr7: u64,
     pub(crate) spec_ctrl: u64,
+    pub(crate) sp0: u64,
     pub(crate) gs_base: u64,
     pub(crate) entry_area: u64,
 }
@@ -146,6 +148,9 @@ read_register!(
     /// CR0.
     read_cr0, "mov {}, cr0");
 read_register!(
+    /// CR2.
+    read_cr2, "mov {}, cr2");
+read_register!(
     /// CR3.
     read_cr3, "mov {}, cr3");
 read_register!(
@@ -225,6 +230,48 @@ pub(crate) unsafe fn wrmsr(msr: u32, value: u64) {
     };
 }
 
+/// A model-specific register as the CPU has it: two halves, low and high.
+#[derive(Clone, Copy)]
+pub(crate) struct MsrHalves(u32, u32);
+
+impl MsrHalves {
+    /// Reads one.
+    ///
+    /// # Safety
+    ///
+    /// The register exists: there is no fixup.
+    #[inline(always)]
+    pub(crate) unsafe fn read(msr: u32) -> Self {
+        let (low, high);
+        // SAFETY: the caller's promise.
+        unsafe {
+            asm!("rdmsr", in("ecx") msr, out("eax") low, out("edx") high,
+                 options(nostack, preserves_flags))
+        };
+        Self(low, high)
+    }
+
+    /// The same without some bits of the low half.
+    #[inline(always)]
+    pub(crate) fn without(self, bits: u32) -> Self {
+        Self(self.0 & !bits, self.1)
+    }
+
+    /// Writes one.
+    ///
+    /// # Safety
+    ///
+    /// The register exists and the caller knows what the value does until it is restored.
+    #[inline(always)]
+    pub(crate) unsafe fn write(self, msr: u32) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            asm!("wrmsr", in("ecx") msr, in("eax") self.0, in("edx") self.1,
+                 options(nostack, preserves_flags))
+        };
+    }
+}
+
 /// Reads PKRU, where protection keys are on.
 ///
 /// # Safety
@@ -234,7 +281,10 @@ pub(crate) unsafe fn wrmsr(msr: u32, value: u64) {
 pub(crate) unsafe fn rdpkru() -> u32 {
     let value: u32;
     // SAFETY: the caller's promise.
-    unsafe { asm!("rdpkru", in("ecx") 0, out("eax") value, out("edx") _, options(nostack)) };
+    unsafe {
+        asm!("rdpkru", in("ecx") 0, out("eax") value, out("edx") _,
+             options(nostack, preserves_flags))
+    };
     value
 }
 
@@ -246,7 +296,10 @@ pub(crate) unsafe fn rdpkru() -> u32 {
 #[inline(always)]
 pub(crate) unsafe fn wrpkru(value: u32) {
     // SAFETY: the caller's promise.
-    unsafe { asm!("wrpkru", in("ecx") 0, in("eax") value, in("edx") 0, options(nostack)) };
+    unsafe {
+        asm!("wrpkru", in("ecx") 0, in("eax") value, in("edx") 0,
+             options(nostack, preserves_flags))
+    };
 }
 
 /// Turns interrupts off.

@@ -5,6 +5,7 @@
 #include <linux/gfp.h>
 #include <linux/hrtimer.h>
 #include <linux/percpu.h>
+#include <linux/pgtable.h>
 #include <linux/smp.h>
 #include <asm/cpu_entry_area.h>
 #include <asm/cpufeature.h>
@@ -46,6 +47,7 @@ void side_switch_places_read(unsigned int cpu, struct side_places *out)
 	out->tss_rw = (u64)per_cpu_ptr(&cpu_tss_rw, cpu);
 	out->dr7 = (u64)per_cpu_ptr(&cpu_dr7, cpu);
 	out->spec_ctrl = (u64)per_cpu_ptr(&x86_spec_ctrl_current, cpu);
+	out->sp0 = (u64)(cpu_entry_stack(cpu) + 1);
 	out->gs_base = cpu_kernelmode_gs_base(cpu);
 	out->entry_area = (u64)area;
 }
@@ -90,6 +92,15 @@ void side_switch_load_gs(u16 selector)
 	native_load_gs_index(selector);
 }
 
+bool side_switch_kernel_executes(void *address)
+{
+	unsigned int level;
+	pte_t *pte = lookup_address((unsigned long)address, &level);
+
+	/* At a higher level the entry's bits have the same places. */
+	return pte && pte_present(*pte) && !(pte_flags(*pte) & _PAGE_NX);
+}
+
 static void side_switch_kick(void *info)
 {
 }
@@ -100,7 +111,7 @@ void side_switch_kick_all(void)
 }
 
 /* The clock of a stay in ring 3; see tick.rs. */
-#define TICK_NS (4 * NSEC_PER_MSEC)
+#define TICK_NS (1 * NSEC_PER_MSEC)
 
 static DEFINE_PER_CPU(struct hrtimer, side_tick);
 

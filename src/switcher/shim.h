@@ -31,6 +31,7 @@ struct side_places {
 	u64 tss_rw;		/* the same memory, writable */
 	u64 dr7;		/* address of cpu_dr7 */
 	u64 spec_ctrl;		/* address of x86_spec_ctrl_current */
+	u64 sp0;		/* what Linux keeps in the TSS */
 	u64 gs_base;
 	u64 entry_area;
 };
@@ -45,6 +46,7 @@ void side_switch_load_ds(u16 selector);
 void side_switch_load_es(u16 selector);
 void side_switch_load_fs(u16 selector);
 void side_switch_load_gs(u16 selector);
+bool side_switch_kernel_executes(void *address);
 void side_switch_kick_all(void);
 void side_switch_tick_setup(void);
 void side_switch_tick_arm(void);

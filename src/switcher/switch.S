@@ -35,17 +35,10 @@
 #define MC_VECTOR_NR	18
 #define DR6_RESET	0xffff0ff0
 
-/* GS base := %rax. Clobbers %rcx and %rdx. */
+/* GS base := %rax. Clobbers %rcx and %rdx where FSGSBASE is off. */
 .macro WRITE_GS_BASE
-	ALTERNATIVE "jmp .Lmsr_\@", "", X86_FEATURE_FSGSBASE
-	wrgsbase %rax
-	jmp	.Ldone_\@
-.Lmsr_\@:
-	movl	$MSR_GS_BASE, %ecx
-	movq	%rax, %rdx
-	shrq	$32, %rdx
-	wrmsr
-.Ldone_\@:
+	ALTERNATIVE __stringify(movl $MSR_GS_BASE, %ecx; movq %rax, %rdx; shrq $32, %rdx; wrmsr), \
+		__stringify(wrgsbase %rax), X86_FEATURE_FSGSBASE
 .endm
 
 /* %rax := GS base. Clobbers %rcx and %rdx. */
@@ -61,15 +54,10 @@
 .Ldone_\@:
 .endm
 
-/* SPEC_CTRL := value, where Linux writes it at each entry and exit. Clobbers rax, rcx, rdx. */
-.macro WRITE_SPEC_CTRL value:req
-	ALTERNATIVE "jmp .Ldone_\@", "", X86_FEATURE_KERNEL_IBRS
-	movl	$MSR_IA32_SPEC_CTRL, %ecx
-	movq	\value, %rax
-	movq	%rax, %rdx
-	shrq	$32, %rdx
-	wrmsr
-.Ldone_\@:
+/* SPEC_CTRL := the context's field, where Linux writes it at each entry and exit. Clobbers rax, rcx, rdx. */
+.macro WRITE_SPEC_CTRL field:req
+	ALTERNATIVE "", __stringify(movl $MSR_IA32_SPEC_CTRL, %ecx; movl \field(%rdi), %eax; \
+		movl \field + 4(%rdi), %edx; wrmsr), X86_FEATURE_KERNEL_IBRS
 .endm
 
 .macro PUSH_REGISTERS
@@ -90,37 +78,24 @@
 	pushq	%r15
 .endm
 
-/* No value of ring 3 stays in a register, where speculation could use it. */
-.macro CLEAR_REGISTERS
-	xorl	%esi, %esi
-	xorl	%edx, %edx
-	xorl	%ecx, %ecx
-	xorl	%r8d, %r8d
-	xorl	%r9d, %r9d
-	xorl	%r10d, %r10d
-	xorl	%r11d, %r11d
-	xorl	%ebx, %ebx
-	xorl	%ebp, %ebp
-	xorl	%r12d, %r12d
-	xorl	%r13d, %r13d
-	xorl	%r14d, %r14d
-	xorl	%r15d, %r15d
-.endm
-
-/* %rdi is the context, on any stack: put Linux's world in place. Clobbers rax, rcx, rdx. */
+/*
+ * %rdi is the context, on any stack; Linux's CR3 is loaded, so all of the kernel is mapped: put the
+ * rest of Linux's world in place. Clobbers rax, rcx, rdx.
+ */
 .macro LOAD_LINUX
-	movq	SIDE_HOST_CR3(%rdi), %rax
-	movq	%rax, %cr3
-	/* From here all of the kernel is mapped. */
-	WRITE_SPEC_CTRL SIDE_HOST_SPEC_CTRL(%rdi)
-	movq	SIDE_HOST_CR0(%rdi), %rax
-	movq	%rax, %cr0
+	WRITE_SPEC_CTRL SIDE_HOST_SPEC_CTRL
+	clts
 	movq	SIDE_HOST_GS_BASE(%rdi), %rax
 	WRITE_GS_BASE
 	movq	SIDE_TSS(%rdi), %rax
 	movq	SIDE_HOST_SP0(%rdi), %rcx
 	movq	%rcx, SIDE_TSS_SP0(%rax)
 	lidt	SIDE_HOST_IDT(%rdi)
+.endm
+
+.macro LOAD_LINUX_CR3
+	movq	SIDE_HOST_CR3(%rdi), %rax
+	movq	%rax, %cr3
 .endm
 
 	.section .noinstr.text, "ax"
@@ -152,9 +127,10 @@ vector = vector + 1
 SYM_CODE_END(side_switch_text_start)
 
 /*
- * side_switch_enter(context): interrupts are off; the frame for ring 3 lies below the context,
- * selectors, flags and RIP already as they must be. Returns after the exit, interrupts still off,
- * with the frame as ring 3 left it in the same place.
+ * side_switch_enter(context, frame): interrupts are off; RIP and flags of the frame are already as
+ * they must be, CS and SS are constants. Returns after the exit, interrupts still off, with the
+ * frame as ring 3 left it. The frame is in Linux's memory: it is read before the view's CR3 is
+ * loaded and written after Linux's is.
  */
 SYM_CODE_START_NOALIGN(side_switch_enter)
 	UNWIND_HINT_FUNC
@@ -165,9 +141,10 @@ SYM_CODE_START_NOALIGN(side_switch_enter)
 	pushq	%r13
 	pushq	%r14
 	pushq	%r15
+	movq	%rsi, SIDE_FRAME(%rdi)
 	movq	%rsp, SIDE_HOST_RSP(%rdi)
-	/* Linux's stack rests; the stack is now the exit stack. */
-	leaq	-SIDE_FRAME_SIZE(%rdi), %rsp
+	/* Linux's stack rests; the stack is now the exit stack, which ends at the context. */
+	movq	%rdi, %rsp
 	UNWIND_HINT_UNDEFINED
 	lidt	SIDE_OWN_IDT(%rdi)
 	movq	SIDE_TSS(%rdi), %rax
@@ -179,27 +156,33 @@ SYM_CODE_START_NOALIGN(side_switch_enter)
 	WRITE_GS_BASE
 	movq	SIDE_VIEW_CR0(%rdi), %rax
 	movq	%rax, %cr0
-	WRITE_SPEC_CTRL SIDE_VIEW_SPEC_CTRL(%rdi)
+	WRITE_SPEC_CTRL SIDE_VIEW_SPEC_CTRL
+	/* What IRETQ takes. */
+	pushq	$__USER_DS
+	pushq	SIDE_FRAME_RSP(%rsi)
+	pushq	SIDE_FRAME_RFLAGS(%rsi)
+	pushq	$__USER_CS
+	pushq	SIDE_FRAME_RIP(%rsi)
+	/* The one register that the load of CR3 needs. */
+	pushq	SIDE_FRAME_RAX(%rsi)
 	movq	SIDE_VIEW_CR3(%rdi), %rax
+	movq	SIDE_FRAME_R15(%rsi), %r15
+	movq	SIDE_FRAME_R14(%rsi), %r14
+	movq	SIDE_FRAME_R13(%rsi), %r13
+	movq	SIDE_FRAME_R12(%rsi), %r12
+	movq	SIDE_FRAME_RBP(%rsi), %rbp
+	movq	SIDE_FRAME_RBX(%rsi), %rbx
+	movq	SIDE_FRAME_R11(%rsi), %r11
+	movq	SIDE_FRAME_R10(%rsi), %r10
+	movq	SIDE_FRAME_R9(%rsi), %r9
+	movq	SIDE_FRAME_R8(%rsi), %r8
+	movq	SIDE_FRAME_RCX(%rsi), %rcx
+	movq	SIDE_FRAME_RDX(%rsi), %rdx
+	movq	SIDE_FRAME_RDI(%rsi), %rdi
+	movq	SIDE_FRAME_RSI(%rsi), %rsi
 	movq	%rax, %cr3
 	/* The kernel is gone but for these two pages and the exit stack. */
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbp
-	popq	%rbx
-	popq	%r11
-	popq	%r10
-	popq	%r9
-	popq	%r8
 	popq	%rax
-	popq	%rcx
-	popq	%rdx
-	popq	%rsi
-	popq	%rdi
-	/* %rdi was the context; it is ring 3's from here. */
-	addq	$16, %rsp
 	UNWIND_HINT_IRET_REGS
 	/* The operand is in the context, five words up. */
 	ALTERNATIVE "", __stringify(verw SIDE_VERW_OPERAND+40(%rsp)), X86_FEATURE_CLEAR_CPU_BUF
@@ -216,42 +199,69 @@ SYM_CODE_START_LOCAL_NOALIGN(common)
 	testb	$3, (SIDE_FRAME_CS - SIDE_FRAME_VECTOR)(%rsp)
 	jz	window
 
-	/* From ring 3, so on an empty exit stack: the frame ends at the context. */
-	PUSH_REGISTERS
+	/* From ring 3, so on an empty exit stack: seven words, then the context. */
+	pushq	%rax
+	pushq	%rdi
 	UNWIND_HINT_UNDEFINED
-	CLEAR_REGISTERS
-	leaq	SIDE_FRAME_SIZE(%rsp), %rdi
-	movq	%cr2, %rax
-	movq	%rax, SIDE_CR2(%rdi)
-	movl	%gs, %eax
-	movq	%rax, SIDE_EXIT_GS(%rdi)
-	movzbl	SIDE_FRAME_VECTOR(%rsp), %ebx
-	movq	%rbx, SIDE_FRAME_VECTOR(%rsp)
+	leaq	72(%rsp), %rdi
+	LOAD_LINUX_CR3
+	movq	SIDE_FRAME(%rdi), %rax
+	movq	%r15, SIDE_FRAME_R15(%rax)
+	movq	%r14, SIDE_FRAME_R14(%rax)
+	movq	%r13, SIDE_FRAME_R13(%rax)
+	movq	%r12, SIDE_FRAME_R12(%rax)
+	movq	%rbp, SIDE_FRAME_RBP(%rax)
+	movq	%rbx, SIDE_FRAME_RBX(%rax)
+	movq	%r11, SIDE_FRAME_R11(%rax)
+	movq	%r10, SIDE_FRAME_R10(%rax)
+	movq	%r9, SIDE_FRAME_R9(%rax)
+	movq	%r8, SIDE_FRAME_R8(%rax)
+	movq	%rcx, SIDE_FRAME_RCX(%rax)
+	movq	%rdx, SIDE_FRAME_RDX(%rax)
+	movq	%rsi, SIDE_FRAME_RSI(%rax)
+	popq	SIDE_FRAME_RDI(%rax)
+	popq	SIDE_FRAME_RAX(%rax)
+	popq	%rsi
+	movq	%rsi, SIDE_FRAME_VECTOR(%rax)
+	popq	SIDE_FRAME_ERROR(%rax)
+	popq	SIDE_FRAME_RIP(%rax)
+	popq	SIDE_FRAME_CS(%rax)
+	popq	SIDE_FRAME_RFLAGS(%rax)
+	popq	SIDE_FRAME_RSP(%rax)
+	/* SS stays: nothing asks for it, and it never goes back. */
 	LOAD_LINUX
 	movq	SIDE_HOST_RSP(%rdi), %rsp
-	/* Linux's stack and Linux's world. */
+	/* Linux's stack and Linux's world. No value of ring 3 stays where speculation could use it. */
 	UNWIND_HINT sp_reg=ORC_REG_SP sp_offset=56 type=UNWIND_HINT_TYPE_CALL
-	/* No RET has run yet since ring 3: what Linux's own entry does for the return predictors. */
-	CALL_UNTRAIN_RET
-	ALTERNATIVE_2 "", "call side_switch_ibpb", X86_FEATURE_ENTRY_IBPB, \
-		__stringify(RESET_CALL_DEPTH), X86_FEATURE_CALL_DEPTH
-	/*
-	 * NMI and #MC are Linux's, on its own IST stacks. No IRET has happened, so an NMI still
-	 * blocks further ones, and a kernel-mode frame is what Linux must see.
-	 */
-	cmpl	$NMI_VECTOR_NR, %ebx
-	je	.Lnmi
-	cmpl	$MC_VECTOR_NR, %ebx
-	je	.Lmachine_check
-.Lout:
 	popq	%r15
 	popq	%r14
 	popq	%r13
 	popq	%r12
 	popq	%rbx
 	popq	%rbp
+	UNWIND_HINT_FUNC
+	xorl	%edx, %edx
+	xorl	%r8d, %r8d
+	xorl	%r9d, %r9d
+	xorl	%r10d, %r10d
+	xorl	%r11d, %r11d
+	/* No RET has run yet since ring 3: what Linux's own entry does for the predictors. */
+	CALL_UNTRAIN_RET
+	ALTERNATIVE_2 "", "call side_switch_ibpb", X86_FEATURE_ENTRY_IBPB, \
+		__stringify(RESET_CALL_DEPTH), X86_FEATURE_CALL_DEPTH
+	ALTERNATIVE "", "call side_switch_clear_bhb", X86_FEATURE_CLEAR_BHB_LOOP
+	/*
+	 * NMI and #MC are Linux's, on its own IST stacks. No IRET has happened, so an NMI still
+	 * blocks further ones, and a kernel-mode frame is what Linux must see.
+	 */
+	leal	-NMI_VECTOR_NR(%rsi), %ecx
+	testl	$~(NMI_VECTOR_NR ^ MC_VECTOR_NR), %ecx
+	jz	.Llinux
+.Lout:
 	RET
-.Lnmi:
+.Llinux:
+	cmpl	$MC_VECTOR_NR, %esi
+	je	.Lmachine_check
 	int	$NMI_VECTOR_NR
 	jmp	.Lout
 .Lmachine_check:
@@ -307,8 +317,7 @@ SYM_CODE_START_LOCAL_NOALIGN(window)
 	orq	%rdx, %rax
 .Lspec_read:
 	pushq	%rax
-	movq	SIDE_HOST_CR3(%rdi), %rax
-	movq	%rax, %cr3
+	LOAD_LINUX_CR3
 	movq	SIDE_TSS(%rdi), %rax
 	pushq	SIDE_TSS_SP0(%rax)
 	LOAD_LINUX
@@ -373,6 +382,7 @@ SYM_CODE_START_LOCAL_NOALIGN(double_fault)
 	ASM_CLAC
 	PUSH_REGISTERS
 	movq	%rsp, %rsi
+	/* In the kernel half of the view at the same address as in Linux's tables. */
 	movq	SIDE_FRAME_SIZE(%rsp), %rdi
 	jmp	fatal
 SYM_CODE_END(double_fault)
@@ -383,6 +393,7 @@ SYM_CODE_START_LOCAL_NOALIGN(fatal)
 	ANNOTATE_NOENDBR
 	movq	%cr2, %rax
 	movq	%rax, SIDE_CR2(%rdi)
+	LOAD_LINUX_CR3
 	LOAD_LINUX
 	movq	SIDE_HOST_RSP(%rdi), %rsp
 	andq	$-16, %rsp
@@ -407,6 +418,46 @@ SYM_CODE_END(side_switch_ibpb)
 	.balign	PAGE_SIZE, 0xcc
 	.globl	side_switch_text_end
 side_switch_text_end:
+
+/*
+ * Overwrites the branch history that ring 3 left, by taken branches, on CPUs that have no other way:
+ * the sequence that Intel gives for "branch history injection". Five calls, each of five loops. The
+ * kernel's own is not for modules. Called with Linux's world in place, so it need not be mapped in a
+ * view. The RETs are in the upper halves of cache lines, as indirect target selection asks.
+ */
+	.balign	64, 0xcc
+SYM_CODE_START_LOCAL_NOALIGN(side_switch_clear_bhb)
+	UNWIND_HINT_FUNC
+	ANNOTATE_NOENDBR
+	movl	$5, %ecx
+	ANNOTATE_INTRA_FUNCTION_CALL
+	call	.Lbhb_outer
+	UNWIND_HINT_FUNC
+	lfence
+	RET
+	.balign	64, 0xcc
+	.skip	32 - 5, 0xcc
+.Lbhb_outer:
+	UNWIND_HINT_FUNC
+	ANNOTATE_INTRA_FUNCTION_CALL
+	call	.Lbhb_inner
+	UNWIND_HINT_FUNC
+	RET
+	.balign	64, 0xcc
+	.skip	32 - 18, 0xcc
+.Lbhb_inner:
+	UNWIND_HINT_FUNC
+	movl	$5, %eax
+.Lbhb_loop:
+	jmp	.Lbhb_branch
+	nop
+.Lbhb_branch:
+	subl	$1, %eax
+	jnz	.Lbhb_loop
+	subl	$1, %ecx
+	jnz	.Lbhb_outer
+	RET
+SYM_CODE_END(side_switch_clear_bhb)
 
 	.text
 /*

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The clock of a stay in ring 3: a pinned hard timer of 4 ms, armed while an upcall runs.
+//! The clock of a stay in ring 3: a pinned hard timer of 1 ms, armed while an upcall runs.
 //!
 //! The tick is not enough: on a CPU woken from idle, softirqs run at interrupt exit with the tick
 //! still stopped, and a spin in ring 3 would be interrupted once a second. The timer's function does

@@ -174,6 +174,97 @@ impl SharedWord {
     }
 }
 
+/// A piece of a domain's memory that the kernel reads and writes often, by its own mapping. It is
+/// contiguous and stays for as long as the domain's memory does. The driver may write it too, so
+/// bytes are copied once and words are single volatile accesses, as everywhere.
+#[derive(Clone, Copy)]
+pub(crate) struct Window {
+    base: *mut u8,
+    len: usize,
+}
+
+// SAFETY: see `SharedWord`.
+unsafe impl Send for Window {}
+// SAFETY: as above.
+unsafe impl Sync for Window {}
+
+impl Window {
+    /// All of `pages`.
+    pub(crate) fn new(pages: &Pages) -> Self {
+        // SAFETY: live pages.
+        let base = unsafe { bindings::side_phys_to_virt(pages.phys()) };
+        Window {
+            base: base.cast(),
+            len: pages.len() as usize,
+        }
+    }
+
+    /// `len` bytes of `view` from `address` on. `None` unless they are physically contiguous
+    /// writable memory. The caller promises that the view keeps them mapped as long as it lives,
+    /// and uses the window no longer.
+    pub(crate) fn of(view: &View, address: u64, len: u64) -> Option<Self> {
+        let start = view.translate(address)?.phys;
+        let mut at = address;
+        while at < address.checked_add(len)? {
+            let mapping = view.translate(at)?;
+            let in_place = mapping.phys == start + (at - address);
+            if !in_place || mapping.kind != Kind::Ram || mapping.perm != Perm::ReadWrite {
+                return None;
+            }
+            at = (at / PAGE + 1) * PAGE;
+        }
+        // SAFETY: RAM that a view maps is in the direct map.
+        let base = unsafe { bindings::side_phys_to_virt(start) };
+        Some(Window {
+            base: base.cast(),
+            len: len as usize,
+        })
+    }
+
+    /// The address of `len` bytes at `offset`, which lie inside.
+    fn place(self, offset: u64, len: usize) -> Result<*mut u8, Fault> {
+        let end = (offset as usize).checked_add(len).ok_or(Fault(offset))?;
+        if end > self.len {
+            return Err(Fault(offset));
+        }
+        // SAFETY: inside, by the check.
+        Ok(unsafe { self.base.add(offset as usize) })
+    }
+
+    /// Reads the word at `offset`, a multiple of 8, once; 0 if it lies outside.
+    pub(crate) fn word(self, offset: u64) -> u64 {
+        match self.place(offset / 8 * 8, 8) {
+            // SAFETY: inside and aligned.
+            Ok(place) => unsafe { core::ptr::read_volatile(place.cast()) },
+            Err(_) => 0,
+        }
+    }
+
+    /// Writes the word at `offset`, a multiple of 8, if it lies inside.
+    pub(crate) fn set_word(self, offset: u64, value: u64) {
+        if let Ok(place) = self.place(offset / 8 * 8, 8) {
+            // SAFETY: inside and aligned.
+            unsafe { core::ptr::write_volatile(place.cast(), value) }
+        }
+    }
+
+    /// Copies the bytes at `offset` into `buffer`, each once.
+    pub(crate) fn read(self, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
+        let place = self.place(offset, buffer.len())?;
+        // SAFETY: inside; `buffer` has room.
+        unsafe { bindings::side_copy(buffer.as_mut_ptr().cast(), place.cast(), buffer.len()) };
+        Ok(())
+    }
+
+    /// Copies `bytes` to `offset`.
+    pub(crate) fn write(self, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
+        let place = self.place(offset, bytes.len())?;
+        // SAFETY: inside.
+        unsafe { bindings::side_copy(place.cast(), bytes.as_ptr().cast(), bytes.len()) };
+        Ok(())
+    }
+}
+
 /// Plain data: any bytes are a value, and there is no padding that matters.
 ///
 /// # Safety

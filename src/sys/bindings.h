@@ -9,6 +9,7 @@
 #include <linux/dynamic_queue_limits.h>
 #include <linux/etherdevice.h>
 #include <linux/ethtool.h>
+#include <linux/firmware.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/if_vlan.h>
@@ -42,6 +43,8 @@
 #include <linux/zstd.h>
 #include <net/gro.h>
 #include <net/page_pool/helpers.h>
+#include <net/xdp.h>
 #include "net_shim.h"
 #include "device.h"
+#include "iommu.h"
 #include "shim.h"

@@ -46,6 +46,16 @@ pub(crate) fn bh_enable() {
     unsafe { bindings::side_local_bh_enable() }
 }
 
+/// The number of online CPUs.
+pub(crate) fn online() -> u32 {
+    // SAFETY: a read of a variable that may change.
+    unsafe {
+        (&raw const bindings::__num_online_cpus)
+            .cast::<u32>()
+            .read_volatile()
+    }
+}
+
 /// Gives the CPU away if something else wants it. Sleeping must be allowed.
 pub(crate) fn cond_resched() {
     // SAFETY: the caller may sleep.

@@ -27,6 +27,24 @@ pub(crate) fn exit() {
     unsafe { bindings::side_later_exit() };
 }
 
+/// Whether the machine is going to sleep, sleeps, or wakes: the kernel's power management calls of one
+/// transition must all reach the same driver, so none is loaded afresh meanwhile. Once it says so,
+/// and LOADING could be had, no load is in progress.
+pub(crate) fn is_asleep() -> bool {
+    // SAFETY: reads one word.
+    unsafe { bindings::side_is_asleep() }
+}
+
+/// A transition begins: waits for the load that is in progress.
+///
+/// # Safety
+///
+/// Process context, after [`init`].
+#[no_mangle]
+unsafe extern "C" fn side_wait_for_loading() {
+    drop(LOADING.lock());
+}
+
 /// Has `function` called with `domain` from a workqueue. Any context. If there is no memory the
 /// call does not happen, and unloading the driver does its work.
 pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) {
@@ -48,10 +66,4 @@ unsafe extern "C" fn run(domain: *mut core::ffi::c_void, function: usize) {
         )
     };
     function(domain);
-}
-
-/// Waits for everything that was put off so far. Process context, not from a deferred call.
-pub(crate) fn flush() {
-    // SAFETY: process context.
-    unsafe { bindings::side_later_flush() };
 }

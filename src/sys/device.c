@@ -63,6 +63,11 @@ struct module *side_this_module(void)
 	return THIS_MODULE;
 }
 
+bool side_dma_needs_sync(struct device *dev)
+{
+	return dma_dev_need_sync(dev);
+}
+
 void *side_dma_alloc(struct device *dev, size_t bytes, dma_addr_t *dma, bool may_sleep)
 {
 	return dma_alloc_attrs(dev, bytes, dma, may_sleep ? GFP_KERNEL : GFP_ATOMIC, 0);

@@ -21,6 +21,7 @@ void side_device_lock(struct device *dev);
 void side_device_unlock(struct device *dev);
 void side_cpu_relax(void);
 struct module *side_this_module(void);
+bool side_dma_needs_sync(struct device *dev);
 void *side_dma_alloc(struct device *dev, size_t bytes, dma_addr_t *dma, bool may_sleep);
 
 #endif

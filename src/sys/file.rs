@@ -66,7 +66,8 @@ fn zeroed(len: usize) -> Result<KVVec<u8>, ReadError> {
     Ok(buffer)
 }
 
-fn read(path: &[u8]) -> Result<KVVec<u8>, ReadError> {
+/// Reads the file at `path` as it is.
+pub(crate) fn read(path: &[u8]) -> Result<KVVec<u8>, ReadError> {
     if path.first() != Some(&b'/') || path.contains(&0) {
         return Err(ReadError::BadPath);
     }
@@ -180,6 +181,17 @@ fn unzstd(raw: &[u8]) -> Result<KVVec<u8>, ReadError> {
     }
     out.truncate(done);
     Ok(out)
+}
+
+/// The folder of the running kernel's modules, with a slash at its end.
+pub(crate) fn modules_folder() -> Result<KVec<u8>> {
+    // The version magic begins with the release.
+    let release = vermagic().split(|&byte| byte == b' ').next();
+    let mut path = KVec::new();
+    path.extend_from_slice(b"/lib/modules/", GFP_KERNEL)?;
+    path.extend_from_slice(release.unwrap_or(b""), GFP_KERNEL)?;
+    path.push(b'/', GFP_KERNEL)?;
+    Ok(path)
 }
 
 /// The running kernel's vermagic string, as this module's own build has it.

@@ -31,16 +31,20 @@ impl<T> BhLock<T> {
     }
 
     /// Takes the lock; bottom halves stay off until the guard is dropped. Not for hard interrupts.
+    /// Where they are off already they must stay so for as long as the guard lives: only who turned
+    /// them off turns them on, and guards do not outlive a function that does.
     pub(crate) fn lock(&self) -> BhGuard<'_, T> {
         // SAFETY: `raw` is a valid spinlock for as long as `self` lives.
-        unsafe { bindings::side_spin_lock_bh(self.raw.get()) };
-        BhGuard { lock: self }
+        let enable = unsafe { bindings::side_spin_lock_bh(self.raw.get()) };
+        BhGuard { lock: self, enable }
     }
 }
 
 /// Access to the data of a locked [`BhLock`].
 pub(crate) struct BhGuard<'a, T> {
     lock: &'a BhLock<T>,
+    /// Bottom halves are off because of this guard.
+    enable: bool,
 }
 
 impl<T> Deref for BhGuard<'_, T> {
@@ -61,6 +65,6 @@ impl<T> DerefMut for BhGuard<'_, T> {
 impl<T> Drop for BhGuard<'_, T> {
     fn drop(&mut self) {
         // SAFETY: the guard proves that this CPU took the lock.
-        unsafe { bindings::side_spin_unlock_bh(self.lock.raw.get()) };
+        unsafe { bindings::side_spin_unlock_bh(self.lock.raw.get(), self.enable) };
     }
 }

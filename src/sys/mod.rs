@@ -26,6 +26,9 @@ pub(crate) mod ethtool;
 pub(crate) mod facts;
 pub(crate) mod features;
 pub(crate) mod file;
+pub(crate) mod firmware;
+pub(crate) mod flush_timer;
+pub(crate) mod iommu;
 pub(crate) mod irq;
 pub(crate) mod kernel_info;
 pub(crate) mod layout;
@@ -38,6 +41,7 @@ pub(crate) mod params;
 pub(crate) mod pci;
 pub(crate) mod pci_driver;
 pub(crate) mod pm;
+pub(crate) mod port;
 pub(crate) mod print;
 pub(crate) mod ptp;
 pub(crate) mod random;
@@ -45,6 +49,7 @@ pub(crate) mod ring3;
 pub(crate) mod skb;
 pub(crate) mod sysfs;
 pub(crate) mod timer;
+pub(crate) mod trace;
 pub(crate) mod work;
 
 /// The function pointer by which the kernel is to call the proxy `$function`, a

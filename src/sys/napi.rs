@@ -57,6 +57,17 @@ impl Twin {
         }
     }
 
+    /// Lets the kernel call the proxy directly, or by a slot that traps.
+    pub(crate) fn enter_directly(&self, direct: bool) {
+        type Poll = unsafe extern "C" fn(*mut bindings::napi_struct, core::ffi::c_int) -> i32;
+        let poll: Option<Poll> = match direct {
+            true => Some(side_proxy_poll),
+            false => Some(entry!(side_proxy_poll)),
+        };
+        // SAFETY: the kernel reads the pointer once for each poll, and both lead to the proxy.
+        unsafe { core::ptr::write_volatile(&raw mut (*self.as_ptr()).poll, poll) }
+    }
+
     /// Takes the instance away from its device. The device's lock is held; a grace period must
     /// pass before the memory goes.
     pub(crate) fn delete(&self) {

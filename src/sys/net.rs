@@ -5,6 +5,9 @@
 //! Its private area holds one pointer, to the [`NetDevice`] that owns it; that is how a proxy
 //! finds the domain. The pointer does not count as a reference: the kernel calls operations only
 //! between registration and the end of unregistration, and the registration holds one.
+//!
+//! A registered device outlives its driver's death: the next driver's value, which began with a
+//! device of its own, adopts it.
 
 use super::bindings;
 use super::net_layout::*;
@@ -12,6 +15,8 @@ use super::net_proxies::Tables;
 use super::{cpu, lock::BhLock};
 use crate::side_stubs::handlers::net::NetDevice;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -32,17 +37,26 @@ impl super::pci::PciRef {
     }
 }
 
-/// A real net_device.
-pub(crate) struct RealDevice {
+/// A net_device and the tables that it names, freed with this value.
+pub(crate) struct Device {
     dev: NonNull<bindings::net_device>,
-    /// The operations that it names; replaced at registration.
-    tables: BhLock<Option<KBox<Tables>>>,
+    /// The operations that it names, and before them those that it named once.
+    tables: BhLock<KVec<KBox<Tables>>>,
+    /// Its lock stays taken: an interface was adopted in its place.
+    abandoned: AtomicBool,
 }
 
 // SAFETY: a net_device is shared by all CPUs by design; the methods use the kernel's own rules.
-unsafe impl Send for RealDevice {}
+unsafe impl Send for Device {}
 // SAFETY: as above.
-unsafe impl Sync for RealDevice {}
+unsafe impl Sync for Device {}
+
+/// The real net_device behind a driver's.
+pub(crate) struct RealDevice {
+    current: AtomicPtr<bindings::net_device>,
+    /// Holds the current one, and the one before if another was adopted.
+    held: BhLock<[Option<Arc<Device>>; 2]>,
+}
 
 /// Counters as `struct rtnl_link_stats64` has them.
 pub(crate) const STATS_WORDS: usize = size_of::<bindings::rtnl_link_stats64>() / 8;
@@ -54,14 +68,88 @@ impl RealDevice {
         let dev =
             unsafe { bindings::alloc_etherdev_mqs(size_of::<*const NetDevice>() as i32, tx, rx) };
         let dev = NonNull::new(dev).ok_or(ENOMEM)?;
-        Ok(RealDevice {
+        let device = Device {
             dev,
-            tables: BhLock::new(None),
+            tables: BhLock::new(KVec::new()),
+            abandoned: AtomicBool::new(false),
+        };
+        Ok(RealDevice {
+            current: AtomicPtr::new(dev.as_ptr()),
+            held: BhLock::new([Some(Arc::new(device, GFP_KERNEL)?), None]),
         })
     }
 
     pub(super) fn as_ptr(&self) -> *mut bindings::net_device {
-        self.dev.as_ptr()
+        self.current.load(Ordering::Acquire)
+    }
+
+    /// The device itself, to be kept beyond its driver's life.
+    pub(crate) fn device(&self) -> Option<Arc<Device>> {
+        self.held.lock()[0].clone()
+    }
+
+    /// Takes over `device`, which is registered, in place of its own, which is not. The own one's
+    /// lock was taken with [`RealDevice::try_lock`] and stays taken, so that whoever waits for it
+    /// finds the new one's. The operations are taken over with [`RealDevice::adopt_tables`]. RTNL is held.
+    pub(crate) fn adopt(&self, device: &Arc<Device>) {
+        let mut held = self.held.lock();
+        self.current.store(device.dev.as_ptr(), Ordering::Release);
+        if let Some(own) = held[0].replace(device.clone()) {
+            own.abandoned.store(true, Ordering::Release);
+            held[1] = Some(own);
+        }
+    }
+
+    /// After [`RealDevice::adopt`]: the operations of the driver's own device replace those of the
+    /// adopted one where they differ, and its limits too. RTNL is held.
+    pub(crate) fn adopt_tables(&self) -> Result {
+        let (now, before) = {
+            let held = self.held.lock();
+            let [Some(now), Some(before)] = &*held else {
+                return Ok(());
+            };
+            (now.clone(), before.clone())
+        };
+        let fresh = before.tables.lock().pop();
+        // SAFETY: both are live; what is written changes under RTNL only, which is held, and is
+        // read by the stack with no other lock than that.
+        unsafe {
+            let (to, from) = (now.dev.as_ptr(), before.dev.as_ptr());
+            (*to).min_mtu = (*from).min_mtu;
+            (*to).max_mtu = (*from).max_mtu;
+            (*to).watchdog_timeo = (*from).watchdog_timeo;
+            (*to).irq = (*from).irq;
+            (*to).base_addr = (*from).base_addr;
+        }
+        let Some(fresh) = fresh else { return Ok(()) };
+        let mut tables = now.tables.lock();
+        if tables.last().is_some_and(|last| last.same(&fresh)) {
+            drop(tables);
+            drop(fresh);
+            return Ok(());
+        }
+        // Someone may be inside the old tables at any time: they stay as long as the device.
+        tables.push(fresh, GFP_ATOMIC)?;
+        if let Some(last) = tables.last() {
+            // SAFETY: as above; both sets of operations are SIDE's.
+            unsafe {
+                (*now.dev.as_ptr()).netdev_ops = last.net_device_ops();
+                (*now.dev.as_ptr()).ethtool_ops = last.ethtool_ops();
+            }
+        }
+        Ok(())
+    }
+
+    /// What the driver's own device had before another was adopted: features, MTU, address.
+    pub(crate) fn fresh(&self) -> Option<(u64, u32, [u8; 6])> {
+        let before = self.held.lock()[1].clone()?;
+        let dev = before.dev.as_ptr();
+        let mut address = [0; 6];
+        // SAFETY: a live device that nobody changes any more.
+        unsafe {
+            core::ptr::copy_nonoverlapping((*dev).dev_addr, address.as_mut_ptr(), 6);
+            Some(((*dev).features, (*dev).mtu, address))
+        }
     }
 
     /// Names the value by which proxies find the driver's side.
@@ -72,6 +160,54 @@ impl RealDevice {
                 .cast::<*const NetDevice>()
                 .write(Arc::as_ptr(owner))
         };
+    }
+
+    /// Whether the interface is up, or going up or down.
+    pub(crate) fn is_running(&self) -> bool {
+        // SAFETY: a live device.
+        unsafe { bindings::side_netif_running(self.as_ptr()) }
+    }
+
+    /// Tells the stack that the carrier was away for a moment, without what a loss would do.
+    pub(crate) fn announce_carrier(&self) {
+        // SAFETY: a live device; any context.
+        unsafe { bindings::netif_carrier_event(self.as_ptr()) }
+    }
+
+    /// Forgets what byte queue limits counted on queue `n`: what was sent is gone. Nothing is sent
+    /// or completed meanwhile.
+    pub(crate) fn reset_limits(&self, n: u32) {
+        // SAFETY: a live queue.
+        unsafe { bindings::side_txq_reset(self.queue(n)) }
+    }
+
+    /// Sets back the clocks of the transmit watchdog.
+    pub(crate) fn touch_watchdog(&self, queues: u32) {
+        for n in 0..queues {
+            // SAFETY: a live queue.
+            unsafe { bindings::side_txq_touch(self.queue(n)) }
+        }
+    }
+
+    /// Calls `f` with the transmit lock of queue `n` held and bottom halves off, as the stack calls
+    /// `ndo_start_xmit`.
+    pub(crate) fn with_transmit_lock<R>(&self, n: u32, f: impl FnOnce() -> R) -> R {
+        // SAFETY: a live queue; nothing in `f` sleeps.
+        unsafe { bindings::side_txq_lock(self.queue(n)) };
+        let result = f();
+        // SAFETY: taken above.
+        unsafe { bindings::side_txq_unlock(self.queue(n)) };
+        result
+    }
+
+    /// Calls `f` with the lock of the address lists held, as the stack calls `ndo_set_rx_mode`.
+    pub(crate) fn with_address_lock<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: a live device; nothing in `f` sleeps.
+        unsafe { bindings::side_netif_addr_lock(self.as_ptr()) };
+        let result = f();
+        // SAFETY: taken above.
+        unsafe { bindings::side_netif_addr_unlock(self.as_ptr()) };
+        result
     }
 
     /// Reads a field of `N` bytes at `offset`, for filling the shadow. Only fields that hold plain
@@ -165,15 +301,34 @@ impl RealDevice {
     }
 
     /// Names the operations. Before registration only.
-    pub(crate) fn set_tables(&self, tables: KBox<Tables>) {
+    pub(crate) fn set_tables(&self, tables: KBox<Tables>) -> Result {
         // SAFETY: a live device that is not registered; the tables live as long as it does, since
         // both are this value's.
         unsafe {
             (*self.as_ptr()).netdev_ops = tables.net_device_ops();
             (*self.as_ptr()).ethtool_ops = tables.ethtool_ops();
         }
-        let old = self.tables.lock().replace(tables);
+        let Some(device) = self.device() else {
+            return Ok(());
+        };
+        let mut room = KVec::with_capacity(1, GFP_KERNEL)?;
+        room.push(tables, GFP_KERNEL)?;
+        let old = core::mem::replace(&mut *device.tables.lock(), room);
         drop(old);
+        Ok(())
+    }
+
+    /// Lets the kernel call the proxies directly, or by slots that trap.
+    pub(crate) fn enter_directly(&self, direct: bool) {
+        let Some(device) = self.device() else {
+            return;
+        };
+        let tables = device.tables.lock();
+        if let Some(tables) = tables.first() {
+            let ops = tables.operations(direct);
+            // SAFETY: a live device; both tables live as long as it does and have the same slots.
+            unsafe { core::ptr::write_volatile(&raw mut (*self.as_ptr()).netdev_ops, ops) }
+        }
     }
 
     /// Registers the device. RTNL is held.
@@ -246,10 +401,30 @@ impl RealDevice {
         unsafe { bindings::netif_schedule_queue(self.queue(n)) }
     }
 
-    /// Byte queue limits: `bytes` go to the device. Under the queue's transmit lock.
-    pub(crate) fn sent(&self, n: u32, bytes: u32, more: bool) {
+    /// Byte queue limits: `bytes` go to the device. Under the queue's transmit lock. Returns whether
+    /// the limits have just stopped the queue.
+    pub(crate) fn sent(&self, n: u32, bytes: u32, more: bool) -> bool {
         // SAFETY: a live queue whose transmit lock the stack holds.
         unsafe { bindings::side_txq_sent(self.queue(n), bytes, more) }
+    }
+
+    /// As [`RealDevice::with_transmit_lock`] if the lock is free. Bottom halves are off.
+    pub(crate) fn try_transmit_lock<R>(&self, n: u32, f: impl FnOnce() -> R) -> Option<R> {
+        // SAFETY: a live queue; nothing in `f` sleeps.
+        if !unsafe { bindings::side_txq_trylock(self.queue(n)) } {
+            return None;
+        }
+        let result = f();
+        // SAFETY: taken above.
+        unsafe { bindings::side_txq_unlock_only(self.queue(n)) };
+        Some(result)
+    }
+
+    /// Whether queue `n` is stopped by the driver, or frozen by the stack for a moment. The transmit
+    /// lock is held.
+    pub(crate) fn is_held_up(&self, n: u32) -> bool {
+        // SAFETY: a live queue.
+        unsafe { bindings::side_txq_held_up(self.queue(n)) }
     }
 
     /// Byte queue limits: so much is done. Callers serialise, and never complete more than was
@@ -298,6 +473,12 @@ impl RealDevice {
     pub(crate) fn unlock(&self) {
         // SAFETY: taken by `try_lock`.
         unsafe { bindings::mutex_unlock(&raw mut (*self.as_ptr()).lock) }
+    }
+
+    /// Takes the interface down. RTNL is held.
+    pub(crate) fn close(&self) {
+        // SAFETY: a live, registered device.
+        unsafe { bindings::dev_close(self.as_ptr()) };
     }
 
     /// The statistics as the kernel reports them; calls the driver's operation.
@@ -352,10 +533,12 @@ impl RealDevice {
     /// Forgets which NAPI instance serves which queue.
     pub(crate) fn clear_queue_napi(&self, tx: u32, rx: u32) {
         for n in 0..tx {
-            self.set_queue_napi(n, true, core::ptr::null_mut());
+            // SAFETY: a live device, one of its queues.
+            unsafe { bindings::side_queue_forget_napi(self.as_ptr(), n, true) };
         }
         for n in 0..rx {
-            self.set_queue_napi(n, false, core::ptr::null_mut());
+            // SAFETY: as above.
+            unsafe { bindings::side_queue_forget_napi(self.as_ptr(), n, false) };
         }
     }
 
@@ -375,18 +558,25 @@ impl RealDevice {
     }
 }
 
-impl Drop for RealDevice {
+impl Drop for Device {
     fn drop(&mut self) {
         if cpu::in_atomic() {
             // The last user let go where sleeping is not allowed. Rather a lost device than a bug.
             pr_err!("a net_device was let go in atomic context and is not freed\n");
-            if let Some(tables) = self.tables.lock().take() {
+            for tables in core::mem::replace(&mut *self.tables.lock(), KVec::new()) {
                 let _ = KBox::into_raw(tables);
             }
             return;
         }
-        // SAFETY: not registered any more, so the kernel holds no other pointer to it.
-        unsafe { bindings::free_netdev(self.as_ptr()) };
+        let dev = self.dev.as_ptr();
+        // SAFETY: not registered any more, so the kernel holds no other pointer to it, and if its
+        // lock is taken, then by `adopt`'s caller for good.
+        unsafe {
+            if *self.abandoned.get_mut() {
+                bindings::mutex_unlock(&raw mut (*dev).lock);
+            }
+            bindings::free_netdev(dev)
+        };
     }
 }
 

@@ -47,6 +47,7 @@ pub(crate) const DEVICE_REAL_NUM_RX: u64 = at!(net_device, real_num_rx_queues);
 pub(crate) const DEVICE_TX_QUEUE_LEN: u64 = at!(net_device, tx_queue_len);
 pub(crate) const DEVICE_GSO_MAX_SIZE: u64 = at!(net_device, gso_max_size);
 pub(crate) const DEVICE_GSO_MAX_SEGS: u64 = at!(net_device, gso_max_segs);
+pub(crate) const DEVICE_STATS: u64 = at!(net_device, stats);
 pub(crate) const DEVICE_REG_STATE: u64 = at!(net_device, reg_state);
 pub(crate) const DEVICE_UC: u64 = at!(net_device, uc);
 pub(crate) const DEVICE_MC: u64 = at!(net_device, mc);
@@ -57,6 +58,17 @@ pub(crate) const DEVICE_DEV: u64 = at!(net_device, dev);
 pub(crate) const DEVICE_PARENT: u64 = at!(net_device, dev.parent);
 /// `priv_flags:32` is the first word of the structure (include/linux/netdevice.h).
 pub(crate) const DEVICE_PRIV_FLAGS: u64 = 0;
+
+/// Words of `struct net_device_stats`: the first of `struct rtnl_link_stats64`.
+pub(crate) const OLD_STATS_WORDS: usize = size_of::<bindings::net_device_stats>() / 8;
+/// Slots of `struct net_device_ops` for counters.
+pub(crate) const NDO_GET_STATS64: usize = offset_of!(bindings::net_device_ops, ndo_get_stats64);
+/// As above, for drivers that keep a `struct net_device_stats`.
+pub(crate) const NDO_GET_STATS: usize = offset_of!(bindings::net_device_ops, ndo_get_stats);
+
+/// `struct page_pool` and what it is made from.
+pub(crate) const PAGE_POOL_SIZE: u64 = size_of::<bindings::page_pool>() as u64;
+pub(crate) const PAGE_POOL_PARAMETERS: u64 = size_of::<bindings::page_pool_params>() as u64;
 
 /// `struct netdev_hw_addr_list`.
 pub(crate) const LIST_COUNT: u64 = at!(netdev_hw_addr_list, count);
@@ -81,6 +93,8 @@ pub(crate) const NAPI_GRO: u64 = at!(napi_struct, gro);
 
 /// `struct sk_buff`.
 pub(crate) const SKB_SIZE: usize = size_of::<bindings::sk_buff>();
+/// `next` is the first word.
+pub(crate) const SKB_NEXT: u64 = 0;
 /// `dev` follows `next` and `prev`.
 pub(crate) const SKB_DEV: usize = 16;
 pub(crate) const SKB_LEN: usize = offset_of!(bindings::sk_buff, len);
@@ -149,3 +163,15 @@ pub(crate) const NAPI_SCHED: u64 = 1 << bindings::NAPI_STATE_SCHED;
 /// Slots of the driver's tables of operations, as words.
 pub(crate) const NDO_WORDS: usize = size_of::<bindings::net_device_ops>() / 8;
 pub(crate) const ETHTOOL_WORDS: usize = size_of::<bindings::ethtool_ops>() / 8;
+
+/// Places in `struct net_device_ops` of what a restarted driver is told.
+pub(crate) const NDO_OPEN: usize = offset_of!(bindings::net_device_ops, ndo_open);
+pub(crate) const NDO_START_XMIT: usize = offset_of!(bindings::net_device_ops, ndo_start_xmit);
+pub(crate) const NDO_SET_RX_MODE: usize = offset_of!(bindings::net_device_ops, ndo_set_rx_mode);
+pub(crate) const NDO_SET_MAC: usize = offset_of!(bindings::net_device_ops, ndo_set_mac_address);
+pub(crate) const NDO_CHANGE_MTU: usize = offset_of!(bindings::net_device_ops, ndo_change_mtu);
+pub(crate) const NDO_SET_FEATURES: usize = offset_of!(bindings::net_device_ops, ndo_set_features);
+pub(crate) const NDO_ADD_VID: usize = offset_of!(bindings::net_device_ops, ndo_vlan_rx_add_vid);
+/// Bits of `net_device.state` (include/linux/netdevice.h): the interface is up; there is no carrier.
+pub(crate) const STATE_START: u64 = 1 << bindings::netdev_state_t___LINK_STATE_START;
+pub(crate) const STATE_NO_CARRIER: u64 = 1 << bindings::netdev_state_t___LINK_STATE_NOCARRIER;

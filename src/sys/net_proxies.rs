@@ -28,6 +28,8 @@ pub(crate) enum Slot {
 /// The tables that one net_device names.
 pub(crate) struct Tables {
     ndo: net_device_ops,
+    /// As `ndo`, with the proxies themselves instead of slots that trap.
+    direct: net_device_ops,
     ethtool: bindings::ethtool_ops,
 }
 
@@ -51,10 +53,12 @@ impl Tables {
         data: &ethtool::Data,
     ) -> Result<KBox<Tables>> {
         let mut ops = net_device_ops::default();
+        let mut direct = net_device_ops::default();
         macro_rules! fill {
             ($($op:ident = $proxy:path),* $(,)?) => { $(
                 if ndo(slot!($op)) == Slot::Driver {
                     ops.$op = Some(entry!($proxy));
+                    direct.$op = Some($proxy);
                 }
             )* };
         }
@@ -68,7 +72,6 @@ impl Tables {
             ndo_eth_ioctl = side_proxy_ndo_eth_ioctl,
             ndo_change_mtu = side_proxy_ndo_change_mtu,
             ndo_tx_timeout = side_proxy_ndo_tx_timeout,
-            ndo_get_stats64 = side_proxy_ndo_get_stats64,
             ndo_vlan_rx_add_vid = side_proxy_ndo_vlan_rx_add_vid,
             ndo_vlan_rx_kill_vid = side_proxy_ndo_vlan_rx_kill_vid,
             ndo_fix_features = side_proxy_ndo_fix_features,
@@ -76,28 +79,48 @@ impl Tables {
             ndo_hwtstamp_get = side_proxy_ndo_hwtstamp_get,
             ndo_hwtstamp_set = side_proxy_ndo_hwtstamp_set,
         );
+        // A driver that has no such operation counts in its `net_device`, whose shadow is read.
+        ops.ndo_get_stats64 = Some(entry!(side_proxy_ndo_get_stats64));
+        direct.ndo_get_stats64 = Some(side_proxy_ndo_get_stats64);
         // Asking the driver for each packet would double the crossings; the kernel's own test for
         // packets that go through a tunnel stands in for what drivers check.
         match ndo(slot!(ndo_features_check)) {
             Slot::Absent => {}
             Slot::Kernel("passthru_features_check") => {
                 ops.ndo_features_check = Some(bindings::passthru_features_check);
+                direct.ndo_features_check = ops.ndo_features_check;
             }
-            _ => ops.ndo_features_check = Some(entry!(side_proxy_ndo_features_check)),
+            _ => {
+                ops.ndo_features_check = Some(entry!(side_proxy_ndo_features_check));
+                direct.ndo_features_check = Some(side_proxy_ndo_features_check);
+            }
         }
         if ndo(slot!(ndo_validate_addr)) == Slot::Kernel("eth_validate_addr") {
             ops.ndo_validate_addr = Some(bindings::eth_validate_addr);
+            direct.ndo_validate_addr = ops.ndo_validate_addr;
         }
         if ndo(slot!(ndo_set_mac_address)) == Slot::Kernel("eth_mac_addr") {
             ops.ndo_set_mac_address = Some(bindings::eth_mac_addr);
+            direct.ndo_set_mac_address = ops.ndo_set_mac_address;
         }
         Ok(KBox::new(
             Tables {
                 ndo: ops,
+                direct,
                 ethtool: ethtool::table(ethtool, data),
             },
             GFP_KERNEL,
         )?)
+    }
+
+    /// Whether both hold the same functions and data.
+    pub(super) fn same(&self, other: &Tables) -> bool {
+        let words = |tables: &Tables| -> [u64; size_of::<Tables>() / 8] {
+            // SAFETY: both tables are made of words: functions, and data padded to words that
+            // `default` zeroed.
+            unsafe { core::mem::transmute_copy(tables) }
+        };
+        words(self) == words(other)
     }
 
     /// Whether VLAN filters can be set.
@@ -107,6 +130,14 @@ impl Tables {
 
     pub(super) fn net_device_ops(&self) -> *const net_device_ops {
         &self.ndo
+    }
+
+    /// The operations that call the proxies directly, or by slots that trap.
+    pub(super) fn operations(&self, direct: bool) -> *const net_device_ops {
+        match direct {
+            true => &self.direct,
+            false => &self.ndo,
+        }
     }
 
     pub(super) fn ethtool_ops(&self) -> *const bindings::ethtool_ops {
@@ -239,7 +270,7 @@ unsafe extern "C" fn side_proxy_ndo_change_mtu(dev: *mut net_device, mtu: c_int)
 unsafe extern "C" fn side_proxy_ndo_tx_timeout(dev: *mut net_device, queue: c_uint) {
     // SAFETY: see above.
     let device = unsafe { owner(dev) };
-    device.simple_atomic(slot!(ndo_tx_timeout), "ndo_tx_timeout", &[queue.into()])
+    device.tx_timeout(slot!(ndo_tx_timeout), queue)
 }
 
 #[no_mangle]
@@ -248,7 +279,7 @@ unsafe extern "C" fn side_proxy_ndo_get_stats64(
     storage: *mut bindings::rtnl_link_stats64,
 ) {
     // SAFETY: see above.
-    let stats = unsafe { owner(dev) }.stats64(slot!(ndo_get_stats64));
+    let stats = unsafe { owner(dev) }.stats64();
     // SAFETY: the storage is the caller's; it consists of 64-bit counters only.
     unsafe {
         storage
@@ -263,9 +294,8 @@ unsafe extern "C" fn side_proxy_ndo_vlan_rx_add_vid(
     protocol: u16,
     vid: u16,
 ) -> c_int {
-    let args = [protocol.into(), vid.into()];
     // SAFETY: see above.
-    unsafe { owner(dev) }.simple(slot!(ndo_vlan_rx_add_vid), "ndo_vlan_rx_add_vid", &args)
+    unsafe { owner(dev) }.vlan(slot!(ndo_vlan_rx_add_vid), true, protocol, vid)
 }
 
 #[no_mangle]
@@ -274,16 +304,8 @@ unsafe extern "C" fn side_proxy_ndo_vlan_rx_kill_vid(
     protocol: u16,
     vid: u16,
 ) -> c_int {
-    let args = [protocol.into(), vid.into()];
     // SAFETY: see above.
-    let device = unsafe { owner(dev) };
-    let result = device.simple(slot!(ndo_vlan_rx_kill_vid), "ndo_vlan_rx_kill_vid", &args);
-    // The filter of a dead driver is gone with it; an error would only be complained about.
-    if device.domain.is_dead() {
-        0
-    } else {
-        result
-    }
+    unsafe { owner(dev) }.vlan(slot!(ndo_vlan_rx_kill_vid), false, protocol, vid)
 }
 
 #[no_mangle]

@@ -3,6 +3,7 @@
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
 #include <linux/sched.h>
+#include <net/netdev_rx_queue.h>
 #include "net_shim.h"
 
 void side_skb_tx_meta(const struct sk_buff *skb, struct side_tx_meta *meta)
@@ -111,9 +112,12 @@ bool side_txq_stopped(const struct netdev_queue *queue)
 	return netif_tx_queue_stopped(queue);
 }
 
-void side_txq_sent(struct netdev_queue *queue, u32 bytes, bool more)
+bool side_txq_sent(struct netdev_queue *queue, u32 bytes, bool more)
 {
+	bool before = netif_xmit_stopped(queue);
+
 	__netdev_tx_sent_queue(queue, bytes, more);
+	return !before && netif_xmit_stopped(queue);
 }
 
 void side_txq_completed(struct netdev_queue *queue, u32 packets, u32 bytes)
@@ -134,6 +138,60 @@ void side_smp_mb(void)
 u64 side_task(void)
 {
 	return (unsigned long)current;
+}
+
+/* As netif_queue_set_napi() with NULL, which asks for RTNL: burials have only the device's lock. */
+void side_queue_forget_napi(struct net_device *dev, u32 n, bool tx)
+{
+	if (tx)
+		WRITE_ONCE(netdev_get_tx_queue(dev, n)->napi, NULL);
+	else
+		WRITE_ONCE(__netif_get_rx_queue(dev, n)->napi, NULL);
+}
+
+void side_txq_reset(struct netdev_queue *queue)
+{
+	netdev_tx_reset_queue(queue);
+}
+
+void side_txq_touch(struct netdev_queue *queue)
+{
+	WRITE_ONCE(queue->trans_start, jiffies);
+}
+
+void side_txq_lock(struct netdev_queue *queue)
+{
+	__netif_tx_lock_bh(queue);
+}
+
+void side_txq_unlock(struct netdev_queue *queue)
+{
+	__netif_tx_unlock_bh(queue);
+}
+
+bool side_txq_trylock(struct netdev_queue *queue)
+{
+	return __netif_tx_trylock(queue);
+}
+
+void side_txq_unlock_only(struct netdev_queue *queue)
+{
+	__netif_tx_unlock(queue);
+}
+
+bool side_txq_held_up(const struct netdev_queue *queue)
+{
+	return netif_xmit_frozen_or_drv_stopped(queue);
+}
+
+void side_netif_addr_lock(struct net_device *dev)
+{
+	netif_addr_lock_bh(dev);
+}
+
+void side_netif_addr_unlock(struct net_device *dev)
+{
+	netif_addr_unlock_bh(dev);
 }
 
 bool side_netif_running(const struct net_device *dev)

@@ -65,11 +65,21 @@ void side_netdev_set_priv_flags(struct net_device *dev, u32 flags);
 struct netdev_queue *side_netdev_queue(struct net_device *dev, u32 n);
 void side_txq_stop(struct netdev_queue *queue);
 bool side_txq_stopped(const struct netdev_queue *queue);
-void side_txq_sent(struct netdev_queue *queue, u32 bytes, bool more);
+bool side_txq_sent(struct netdev_queue *queue, u32 bytes, bool more);
 void side_txq_completed(struct netdev_queue *queue, u32 packets, u32 bytes);
 bool side_xmit_more(void);
 void side_smp_mb(void);
 u64 side_task(void);
+void side_queue_forget_napi(struct net_device *dev, u32 n, bool tx);
+void side_txq_reset(struct netdev_queue *queue);
+void side_txq_touch(struct netdev_queue *queue);
+void side_txq_lock(struct netdev_queue *queue);
+void side_txq_unlock(struct netdev_queue *queue);
+bool side_txq_trylock(struct netdev_queue *queue);
+void side_txq_unlock_only(struct netdev_queue *queue);
+bool side_txq_held_up(const struct netdev_queue *queue);
+void side_netif_addr_lock(struct net_device *dev);
+void side_netif_addr_unlock(struct net_device *dev);
 bool side_netif_running(const struct net_device *dev);
 
 #endif

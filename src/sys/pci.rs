@@ -54,6 +54,12 @@ macro_rules! forward {
     };
 }
 
+/// Whether the machine has message-signalled interrupts.
+pub(crate) fn msi_enabled() -> bool {
+    // SAFETY: no demands.
+    unsafe { bindings::pci_msi_enabled() }
+}
+
 forward! {
     /// Enables memory and port decoding.
     enable() -> i32 = pci_enable_device;
@@ -63,6 +69,14 @@ forward! {
     disable() = pci_disable_device;
     /// Lets the device do DMA.
     set_master() = pci_set_master;
+    /// The power state for a system state (`pm_message_t.event`).
+    choose_state(event: i32) -> i32 = side_pci_choose_state;
+    /// The most bytes of one read on PCI-X, or an error.
+    get_mmrbc() -> i32 = pcix_get_mmrbc;
+    /// Sets that.
+    set_mmrbc(bytes: i32) -> i32 = pcix_set_mmrbc;
+    /// Arms or disarms the PME signal.
+    pme_active(enable: bool) = pci_pme_active;
     /// Stops the device's DMA.
     clear_master() = pci_clear_master;
     /// The BARs whose flags match.
@@ -390,6 +404,24 @@ impl PciRef {
         unsafe { !(*self.device()).iommu_group.is_null() }
     }
 
+    /// Whether the device translates addresses by itself.
+    pub(crate) fn has_ats(&self) -> bool {
+        // SAFETY: a bit of the live structure, set when the IOMMU found the device.
+        unsafe { (*self.raw()).ats_enabled() != 0 }
+    }
+
+    /// The highest address that the device can name in streaming DMA.
+    pub(crate) fn dma_mask(&self) -> u64 {
+        // SAFETY: a word of the live structure.
+        unsafe { addr_of!((*self.raw()).dma_mask).read_volatile() }
+    }
+
+    /// The highest address that the device can name in coherent memory.
+    pub(crate) fn coherent_mask(&self) -> u64 {
+        // SAFETY: a word of the live structure.
+        unsafe { addr_of!((*self.raw()).dev.coherent_dma_mask).read_volatile() }
+    }
+
     /// Calls `put(offset, bytes)` for each field of the structure that drivers read in place and
     /// that is a plain number. No pointer is among them.
     pub(crate) fn facts(&self, mut put: impl FnMut(u64, &[u8])) {
@@ -608,5 +640,6 @@ pub(crate) mod layout {
     /// Size of `struct pci_device_id`.
     pub(crate) const ID: u64 = size_of::<bindings::pci_device_id>() as u64;
     /// Flag of a resource in memory space.
+    pub(crate) const IORESOURCE_IO: u64 = bindings::IORESOURCE_IO as u64;
     pub(crate) const IORESOURCE_MEM: u64 = bindings::IORESOURCE_MEM as u64;
 }

@@ -6,11 +6,13 @@
 
 use super::bindings;
 use super::entry;
+use super::lock::BhLock;
 use super::pci::PciRef;
 use crate::side_stubs::handlers::pci::driver::{self, Slot, Twin};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use kernel::prelude::*;
+use kernel::sync::Arc;
 
 /// Functions in a `struct dev_pm_ops`.
 pub(crate) const PM_SLOTS: usize = size_of::<bindings::dev_pm_ops>() / 8;
@@ -64,7 +66,8 @@ struct Shared {
     ids: KVVec<Id>,
     /// With its NUL.
     name: KVec<u8>,
-    twin: Twin,
+    /// The driver's side, of its present domain.
+    twin: BhLock<Arc<Twin>>,
 }
 
 /// A registered driver; dropping it unregisters, which removes its devices first.
@@ -78,15 +81,15 @@ unsafe impl Sync for Registered {}
 impl Registered {
     /// Registers a driver called `name` (which ends with a NUL) for `ids` (which ends with an
     /// empty entry). The core may call the proxies before this returns. Process context.
-    pub(crate) fn new(name: KVec<u8>, ids: KVVec<Id>, twin: Twin) -> Result<Self> {
+    pub(crate) fn new(name: KVec<u8>, ids: KVVec<Id>, twin: &Arc<Twin>) -> Result<Self> {
         let shared = KBox::new(
             Shared {
                 raw: UnsafeCell::new(bindings::pci_driver::default()),
-                pm: pm_ops(&twin),
-                errors: error_handlers(&twin),
+                pm: pm_ops(twin),
+                errors: error_handlers(twin),
                 ids,
                 name,
-                twin,
+                twin: BhLock::new(twin.clone()),
             },
             GFP_KERNEL,
         )?;
@@ -95,9 +98,9 @@ impl Registered {
         // pointers to lies in it and lives until it was unregistered.
         let code = unsafe {
             let raw = (*shared).raw.get();
-            let twin = &(*shared).twin;
             (*raw).name = (*shared).name.as_ptr().cast();
             (*raw).id_table = (*shared).ids.as_ptr().cast();
+            (*raw).driver_managed_dma = true;
             (*raw).probe = Some(entry!(side_proxy_pci_probe));
             (*raw).remove = Some(entry!(side_proxy_pci_remove));
             if twin.has(Slot::Shutdown) {
@@ -119,6 +122,40 @@ impl Registered {
         }
         Ok(Registered(shared))
     }
+
+    /// The driver's side.
+    pub(crate) fn twin(&self) -> Arc<Twin> {
+        // SAFETY: lives as long as this value.
+        unsafe { (*self.0).twin.lock().clone() }
+    }
+
+    /// Lets the core's calls go to `twin`, of the driver's next domain.
+    pub(crate) fn serve(&self, twin: &Arc<Twin>) {
+        // SAFETY: lives as long as this value.
+        let lock = unsafe { &(*self.0).twin };
+        let before = core::mem::replace(&mut *lock.lock(), twin.clone());
+        drop(before);
+    }
+
+    /// Has the driver's side probe `device`, if that is bound to this driver, under the device's
+    /// lock as the core does. Process context.
+    pub(crate) fn probe_again(&self, device: &PciRef) -> Option<i32> {
+        let twin = self.twin();
+        // SAFETY: the device is alive; its lock keeps the driver bound, and `ids` has an end.
+        unsafe {
+            bindings::side_device_lock(device.device());
+            let bound = core::ptr::eq((*device.raw()).driver, (*self.0).raw.get());
+            let result = bound.then(|| {
+                let id = bindings::pci_match_id((*self.0).ids.as_ptr().cast(), device.raw());
+                match id.is_null() {
+                    true => ENODEV.to_errno(),
+                    false => driver::probe(&twin, device.clone(), &Id(*id)),
+                }
+            });
+            bindings::side_device_unlock(device.device());
+            result
+        }
+    }
 }
 
 impl Drop for Registered {
@@ -128,6 +165,12 @@ impl Drop for Registered {
             bindings::pci_unregister_driver((*self.0).raw.get());
             drop(KBox::from_raw(self.0));
         }
+    }
+}
+
+impl PartialEq for Id {
+    fn eq(&self, other: &Id) -> bool {
+        self.words() == other.words()
     }
 }
 
@@ -142,7 +185,7 @@ pub(crate) fn matches(ids: &KVVec<Id>, device: &PciRef) -> bool {
 /// # Safety
 ///
 /// `device` is the argument of a callback of a driver that [`Registered::new`] registered.
-unsafe fn twin<'a>(device: *mut bindings::pci_dev) -> Option<(&'a Twin, PciRef)> {
+unsafe fn twin(device: *mut bindings::pci_dev) -> Option<(Arc<Twin>, PciRef)> {
     // SAFETY: the core keeps the device and its driver alive during a callback; `pci_driver` is
     // the first field of `Shared`.
     unsafe {
@@ -150,7 +193,8 @@ unsafe fn twin<'a>(device: *mut bindings::pci_dev) -> Option<(&'a Twin, PciRef)>
         if shared.is_null() {
             return None;
         }
-        Some((&(*shared).twin, PciRef::new(device)?))
+        let twin = (*shared).twin.lock().clone();
+        Some((twin, PciRef::new(device)?))
     }
 }
 
@@ -174,17 +218,12 @@ unsafe extern "C" fn side_proxy_pci_probe(
     device: *mut bindings::pci_dev,
     id: *const bindings::pci_device_id,
 ) -> i32 {
-    // SAFETY: called by the core for SIDE's driver; `id` is an entry of the table or a copy of a
-    // dynamic one.
+    // SAFETY: called by the core for SIDE's driver; `id` is an entry of the table or of a dynamic one.
     unsafe {
         let Some((twin, reference)) = twin(device) else {
             return ENODEV.to_errno();
         };
-        let shared = (*device).driver.cast::<Shared>();
-        let place = (id as usize).wrapping_sub((*shared).ids.as_ptr() as usize);
-        let index = place / size_of::<Id>();
-        let known = index < (*shared).ids.len() && place % size_of::<Id>() == 0;
-        driver::probe(twin, reference, known.then_some(index), &Id(*id))
+        driver::probe(&twin, reference, &Id(*id))
     }
 }
 
@@ -197,7 +236,7 @@ unsafe extern "C" fn side_proxy_pci_probe(
 unsafe extern "C" fn side_proxy_pci_remove(device: *mut bindings::pci_dev) {
     // SAFETY: called by the core for SIDE's driver.
     if let Some((twin, device)) = unsafe { twin(device) } {
-        driver::remove(twin, &device);
+        driver::remove(&twin, &device);
     }
 }
 
@@ -210,7 +249,7 @@ unsafe extern "C" fn side_proxy_pci_remove(device: *mut bindings::pci_dev) {
 unsafe extern "C" fn side_proxy_pci_shutdown(device: *mut bindings::pci_dev) {
     // SAFETY: called by the core for SIDE's driver.
     if let Some((twin, device)) = unsafe { twin(device) } {
-        driver::shutdown(twin, &device);
+        driver::shutdown(&twin, &device);
     }
 }
 
@@ -229,7 +268,7 @@ macro_rules! pm_proxies {
                 match unsafe { twin(outer(device)) } {
                     Some((twin, device)) => {
                         let slot = offset_of!(bindings::dev_pm_ops, $slot) / 8;
-                        driver::power(twin, &device, slot, $name)
+                        driver::power(&twin, &device, slot, $name)
                     }
                     None => 0,
                 }
@@ -285,7 +324,7 @@ unsafe extern "C" fn side_proxy_pm_complete(device: *mut bindings::device) {
     // SAFETY: called by the driver core for a device of SIDE's PCI driver.
     if let Some((twin, device)) = unsafe { twin(outer(device)) } {
         let slot = offset_of!(bindings::dev_pm_ops, complete) / 8;
-        driver::power(twin, &device, slot, "pm.complete");
+        driver::power(&twin, &device, slot, "pm.complete");
     }
 }
 
@@ -310,7 +349,7 @@ macro_rules! error_proxies {
                 match unsafe { twin(device) } {
                     Some((twin, device)) => {
                         let slot = offset_of!(bindings::pci_error_handlers, $slot) / 8;
-                        driver::channel_error(twin, &device, slot, $name, argument)
+                        driver::channel_error(&twin, &device, slot, $name, argument)
                     }
                     None => driver::ERS_DISCONNECT,
                 }
@@ -327,7 +366,7 @@ macro_rules! error_proxies {
                 // SAFETY: called by the core for SIDE's driver.
                 if let Some((twin, device)) = unsafe { twin(device) } {
                     let slot = offset_of!(bindings::pci_error_handlers, $notice) / 8;
-                    driver::channel_error(twin, &device, slot, $notice_name, None);
+                    driver::channel_error(&twin, &device, slot, $notice_name, None);
                 }
             }
         )*

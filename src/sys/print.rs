@@ -95,6 +95,12 @@ fn allowed() -> bool {
     unsafe { bindings::side_print_allowed() }
 }
 
+/// Whether one more report of a warning fits the log: a driver may warn as fast as it runs.
+pub(crate) fn warning_allowed() -> bool {
+    // SAFETY: any context.
+    unsafe { bindings::side_warning_allowed() }
+}
+
 /// Logs `text` with `prefix` in front.
 pub(crate) fn plain(level: Level, prefix: &str, text: &str) {
     if !allowed() {

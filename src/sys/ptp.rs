@@ -5,6 +5,7 @@
 use super::bindings;
 use super::clock::TimeSpec;
 use super::entry;
+use super::lock::BhLock;
 use super::pci::PciRef;
 use crate::side_stubs::handlers::ptp::{Op, PtpClock};
 use core::mem::offset_of;
@@ -58,7 +59,8 @@ pub(crate) struct Description {
 struct Twin {
     info: bindings::ptp_clock_info,
     clock: *mut bindings::ptp_clock,
-    object: *const PtpClock,
+    /// Whom the kernel's calls go to: the clock of the driver's present domain.
+    object: BhLock<Arc<PtpClock>>,
 }
 
 /// A registered clock; dropping it unregisters. Process context.
@@ -136,20 +138,12 @@ impl Registered {
                     as unsafe extern "C" fn(Info, *mut bindings::ptp_clock_request, i32) -> i32
             ));
         }
-        let object = Arc::into_raw(object.clone());
         let twin = Twin {
             info,
             clock: core::ptr::null_mut(),
-            object,
+            object: BhLock::new(object.clone()),
         };
-        let twin = match KBox::new(twin, GFP_KERNEL) {
-            Ok(twin) => KBox::into_raw(twin),
-            Err(error) => {
-                // SAFETY: from `into_raw` above.
-                drop(unsafe { Arc::from_raw(object) });
-                return Err(error.into());
-            }
-        };
+        let twin = KBox::into_raw(KBox::new(twin, GFP_KERNEL)?);
         // SAFETY: from a box.
         let registered = Registered(unsafe { NonNull::new_unchecked(twin) });
         // SAFETY: the twin stays until the clock is unregistered; the parent is alive.
@@ -161,6 +155,14 @@ impl Registered {
         // SAFETY: ours; NULL means that the kernel has no PTP support, and stays NULL.
         unsafe { (*twin).clock = clock };
         Ok(registered)
+    }
+
+    /// Lets the kernel's calls go to `object`, the clock of a restarted driver.
+    pub(crate) fn serve(&self, object: &Arc<PtpClock>) {
+        // SAFETY: the twin lives as long as this value.
+        let twin = unsafe { self.0.as_ref() };
+        let before = core::mem::replace(&mut *twin.object.lock(), object.clone());
+        drop(before);
     }
 
     /// The number of /dev/ptpN, or -1.
@@ -183,7 +185,6 @@ impl Drop for Registered {
             if !twin.clock.is_null() {
                 bindings::ptp_clock_unregister(twin.clock);
             }
-            drop(Arc::from_raw(twin.object));
         }
     }
 }
@@ -193,9 +194,9 @@ impl Drop for Registered {
 /// # Safety
 ///
 /// `info` must be the first field of a live [`Twin`].
-unsafe fn object<'a>(info: *mut bindings::ptp_clock_info) -> &'a PtpClock {
+unsafe fn object(info: *mut bindings::ptp_clock_info) -> Arc<PtpClock> {
     // SAFETY: as demanded.
-    unsafe { &*(*info.cast::<Twin>()).object }
+    unsafe { (*info.cast::<Twin>()).object.lock().clone() }
 }
 
 /// The bytes of a structure of the kernel's.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* See shim.h. */
 #define INCLUDE_VERMAGIC
+#include <linux/pci.h>
 #include <linux/bottom_half.h>
 #include <linux/cpumask.h>
 #include <linux/delay.h>
@@ -14,10 +15,13 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include <linux/suspend.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <linux/timer.h>
 #include <linux/vermagic.h>
+#include <asm/cpuid/api.h>
+#include <asm/msr.h>
 #include "shim.h"
 
 #if defined(CONFIG_DEBUG_SPINLOCK) || defined(CONFIG_LOCKDEP)
@@ -54,6 +58,42 @@ bool side_in_hardirq(void)
 	return in_hardirq() || in_nmi();
 }
 
+u32 side_port_read(u16 port, u8 size)
+{
+	switch (size) {
+	case 1:
+		return inb(port);
+	case 2:
+		return inw(port);
+	default:
+		return inl(port);
+	}
+}
+
+void side_port_write(u16 port, u8 size, u32 value)
+{
+	switch (size) {
+	case 1:
+		outb(value, port);
+		break;
+	case 2:
+		outw(value, port);
+		break;
+	default:
+		outl(value, port);
+	}
+}
+
+u64 side_time_stamp(void)
+{
+	return rdtsc_ordered();
+}
+
+void side_cpuid(u32 leaf, u32 subleaf, u32 registers[4])
+{
+	cpuid_count(leaf, subleaf, &registers[0], &registers[1], &registers[2], &registers[3]);
+}
+
 bool side_in_task(void)
 {
 	return in_task();
@@ -88,14 +128,22 @@ void side_kick_all(void)
 	on_each_cpu(side_kick, NULL, 0);
 }
 
-void side_spin_lock_bh(spinlock_t *lock)
+bool side_spin_lock_bh(spinlock_t *lock)
 {
+	if (softirq_count()) {
+		spin_lock(lock);
+		return false;
+	}
 	spin_lock_bh(lock);
+	return true;
 }
 
-void side_spin_unlock_bh(spinlock_t *lock)
+void side_spin_unlock_bh(spinlock_t *lock, bool enable)
 {
-	spin_unlock_bh(lock);
+	if (enable)
+		spin_unlock_bh(lock);
+	else
+		spin_unlock(lock);
 }
 
 void *side_phys_to_virt(phys_addr_t phys)
@@ -197,6 +245,13 @@ bool side_print_allowed(void)
 	return __ratelimit(&limit);
 }
 
+bool side_warning_allowed(void)
+{
+	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
+
+	return __ratelimit(&limit);
+}
+
 void side_ndelay(u64 ns)
 {
 	if (ns >= 1000)
@@ -244,10 +299,45 @@ struct side_later {
 
 static struct workqueue_struct *side_later_queue;
 
+/* The machine goes to sleep, sleeps, or wakes. */
+static bool side_asleep;
+
+bool side_is_asleep(void)
+{
+	return READ_ONCE(side_asleep);
+}
+
+static int side_sleep(struct notifier_block *unused, unsigned long event, void *data)
+{
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		WRITE_ONCE(side_asleep, true);
+		side_wait_for_loading();
+		break;
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		WRITE_ONCE(side_asleep, false);
+		break;
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block side_sleep_notifier = { .notifier_call = side_sleep };
+
 int side_later_init(void)
 {
+	int status;
+
 	side_later_queue = alloc_workqueue("side", WQ_UNBOUND, 0);
-	return side_later_queue ? 0 : -ENOMEM;
+	if (!side_later_queue)
+		return -ENOMEM;
+	status = register_pm_notifier(&side_sleep_notifier);
+	if (status)
+		destroy_workqueue(side_later_queue);
+	return status;
 }
 
 static void side_later_run(struct work_struct *work)
@@ -272,12 +362,13 @@ bool side_later(void (*function)(void *, size_t), void *domain, size_t extra)
 	return true;
 }
 
-void side_later_flush(void)
-{
-	flush_workqueue(side_later_queue);
-}
-
 void side_later_exit(void)
 {
+	unregister_pm_notifier(&side_sleep_notifier);
 	destroy_workqueue(side_later_queue);
+}
+
+int side_pci_choose_state(struct pci_dev *dev, int event)
+{
+	return (__force int)pci_choose_state(dev, (pm_message_t){ .event = event });
 }

@@ -24,8 +24,9 @@ bool side_cpu_possible(unsigned int cpu);
 void side_kick_all(void);
 
 /* Locks. */
-void side_spin_lock_bh(spinlock_t *lock);
-void side_spin_unlock_bh(spinlock_t *lock);
+/* Whether it is this lock that keeps bottom halves off; the unlock is told. */
+bool side_spin_lock_bh(spinlock_t *lock);
+void side_spin_unlock_bh(spinlock_t *lock, bool enable);
 
 /* Memory. */
 struct page *side_alloc_pages(unsigned int order);
@@ -33,8 +34,22 @@ void side_copy(void *to, const void *from, size_t bytes);
 void *side_phys_to_virt(phys_addr_t phys);
 phys_addr_t side_page_to_phys(struct page *page);
 
+/* Instructions that the kernel carries out for a driver. Sizes: 1, 2 or 4 bytes. */
+u32 side_port_read(u16 port, u8 size);
+void side_port_write(u16 port, u8 size, u32 value);
+u64 side_time_stamp(void);
+void side_cpuid(u32 leaf, u32 subleaf, u32 registers[4]);
+
+/* Tracepoints. */
+void side_trace_fault(const char *driver, u8 vector, u64 error, u64 address, u64 ip);
+void side_trace_death(const char *driver, const char *rule, const char *upcall, u64 value, u64 ip);
+void side_trace_recovery(const char *driver, u64 took_ns);
+struct device;
+void side_coredump(struct device *device, void *data, size_t length);
+
 /* Messages. */
 bool side_print_allowed(void);
+bool side_warning_allowed(void);
 
 /* Time. */
 struct timer_list;
@@ -57,11 +72,16 @@ const char *side_vermagic(void);
 /* Deferred calls. */
 bool side_later(void (*function)(void *, size_t), void *domain, size_t extra);
 int side_later_init(void);
-void side_later_flush(void);
 void side_later_exit(void);
+/* Between the begin of a system transition and its end. No load is in progress then. */
+bool side_is_asleep(void);
+/* In src/sys/defer.rs. */
+void side_wait_for_loading(void);
 
 /* sysfs. */
+struct pci_dev;
 struct kobject;
 struct side_folder *side_folder_create(const char *name, struct kobject *parent, u64 key);
 
+int side_pci_choose_state(struct pci_dev *dev, int event);
 #endif

@@ -50,6 +50,15 @@ impl File {
     }
 }
 
+impl File {
+    /// A file that only root may read.
+    pub(crate) const fn secret(name: &'static core::ffi::CStr, show: Show) -> Self {
+        let mut file = Self::new(name, Some(show), None);
+        file.attribute.attr.mode = 0o400;
+        file
+    }
+}
+
 /// The page that a read of a file fills; what does not fit is cut.
 pub(crate) struct Page<'a> {
     buffer: &'a mut [u8],

@@ -179,7 +179,6 @@ fn privileged_instructions_end_the_domain() {
         &[0x0f, 0x01, 0xd1],
         &[0x48, 0xcf],
         &[0x48, 0x0f, 0x07],
-        &[0x0f, 0x33],
     ];
     for code in cases {
         for vector in [vector::GP, vector::UD] {

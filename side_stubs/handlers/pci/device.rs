@@ -7,11 +7,12 @@
 //! device that is always active (drivers look at the parent's power state without asking whether
 //! there is a parent), names, a copy of a dynamic id, and the `pci_dev` of the bridge above.
 
-use super::super::{dma, irq};
+use super::super::{dma, irq, net_imports};
 use crate::call::Violation;
 use crate::domain::Domain;
 use crate::side_stubs::config_space::Role;
 use crate::sys::access::PAGE;
+use crate::sys::dma::DmaSpace;
 use crate::sys::pci::{layout, PciRef};
 use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use kernel::prelude::*;
@@ -57,6 +58,14 @@ pub(super) struct Window {
     pub(super) base: u64,
 }
 
+/// Something that a driver leaves to the driver core to free after its `remove` (devres).
+pub(crate) enum Managed {
+    /// An object of the heap.
+    Object(u64),
+    /// A net device.
+    NetDevice(u64),
+}
+
 /// The ledger of a device.
 pub(super) struct Held {
     /// Enables not undone.
@@ -65,6 +74,8 @@ pub(super) struct Held {
     pub(super) regions: u32,
     pub(super) vectors: Vectors,
     pub(super) windows: KVec<Window>,
+    /// What goes with the device, in the order in which it was taken.
+    pub(super) managed: KVec<Managed>,
     /// Everything was given back.
     released: bool,
 }
@@ -81,6 +92,8 @@ pub(crate) enum Source {
 pub(crate) struct PciDevice {
     /// The kernel's device.
     pub(crate) raw: PciRef,
+    /// The memory that it reaches.
+    pub(crate) space: Arc<DmaSpace>,
     /// The bridge above it.
     pub(crate) bridge: Option<PciRef>,
     /// Address of the shadow `pci_dev`.
@@ -101,7 +114,12 @@ pub(crate) struct PciDevice {
 impl PciDevice {
     /// Makes the shadow of `raw` in the domain and enters it in the tables. `driver_name` is the
     /// name that the driver gave itself.
-    pub(super) fn new(domain: &Arc<Domain>, raw: PciRef, driver_name: &[u8]) -> Result<Arc<Self>> {
+    pub(super) fn new(
+        domain: &Arc<Domain>,
+        space: Arc<DmaSpace>,
+        driver_name: &[u8],
+    ) -> Result<Arc<Self>> {
+        let raw = space.device().clone();
         let shadow = domain.memory.alloc(SIZE)?;
         let bridge = raw.bridge();
         let mut region_name = KVec::new();
@@ -110,6 +128,7 @@ impl PciDevice {
         let device = Arc::pin_init(
             try_pin_init!(PciDevice {
                 raw,
+                space,
                 bridge,
                 shadow,
                 region_name,
@@ -118,6 +137,7 @@ impl PciDevice {
                     regions: 0,
                     vectors: Vectors::Line,
                     windows: KVec::new(),
+                    managed: KVec::new(),
                     released: false,
                 }),
                 usage_shown: AtomicI32::new(0),
@@ -250,9 +270,12 @@ impl PciDevice {
         self.gone.store(true, Ordering::Relaxed);
     }
 
-    /// Lets the register windows read as all ones, as a device that is gone does, so that the
+    /// Lets the register windows and ports read as all ones, as a device that is gone does, so that the
     /// driver's own clean-up can run.
     pub(super) fn vanish(&self, domain: &Domain) {
+        for (first, last) in self.port_ranges(u32::MAX) {
+            domain.ports.vanish(first, last);
+        }
         for window in &self.held.lock().windows {
             domain.memory.vanish_registers(window.base);
         }
@@ -283,11 +306,43 @@ impl PciDevice {
         }
     }
 
-    /// Stops DMA and the interrupt line.
-    pub(super) fn silence(&self) {
+    /// Leaves `one` to be freed with the device.
+    pub(crate) fn manage(&self, one: Managed) -> Result<Result<()>, Violation> {
+        let mut held = self.hold()?;
+        Ok(held.managed.push(one, GFP_KERNEL).map_err(Error::from))
+    }
+
+    /// Takes the first managed thing that `which` accepts off the ledger. Returns whether there was one.
+    pub(crate) fn unmanage(&self, which: impl Fn(&Managed) -> bool) -> Result<bool, Violation> {
+        let mut held = self.hold()?;
+        let at = held.managed.iter().position(which);
+        Ok(at.is_some_and(|at| held.managed.remove(at).is_ok()))
+    }
+
+    /// Stops port and memory access, and the interrupt line. Where there is an IOMMU, the device
+    /// reaches nothing from here on, whatever turns its bus mastering on again.
+    pub(super) fn silence(&self, domain: &Domain) {
+        self.close_ports(domain);
         self.raw.clear_master();
+        self.space.block();
         if matches!(self.held.lock().vectors, Vectors::Line) {
             self.raw.set_line(0);
+        }
+    }
+
+    /// The I/O BARs among `bars` (a mask): first and last port.
+    pub(super) fn port_ranges(&self, bars: u32) -> impl Iterator<Item = (u64, u64)> + '_ {
+        (0..6usize).filter_map(move |n| {
+            let bar = self.raw.resource(n)?;
+            let io = bars >> n & 1 != 0 && bar.flags & layout::IORESOURCE_IO != 0;
+            (io && bar.end > bar.start).then_some((bar.start, bar.end))
+        })
+    }
+
+    /// Takes the device's ports from the domain.
+    fn close_ports(&self, domain: &Domain) {
+        for (first, last) in self.port_ranges(u32::MAX) {
+            domain.ports.revoke(first, last);
         }
     }
 
@@ -306,6 +361,7 @@ impl PciDevice {
             domain.memory.unmap_registers(window.base);
         }
         held.windows.clear();
+        self.close_ports(domain);
         if held.regions != 0 {
             self.raw.release_regions(held.regions as i32);
             held.regions = 0;
@@ -319,7 +375,12 @@ impl PciDevice {
         }
         let delta = self.usage_delta.swap(0, Ordering::Relaxed);
         self.raw.change_usage(-delta);
+        let mut managed = core::mem::take(&mut held.managed);
         drop(held);
+        while let Some(one) = managed.pop() {
+            release_managed(domain, one);
+        }
+        dma::close(domain, self);
         domain.pci.bridges.remove(self.shadow + BRIDGE);
         domain.pci.devices.remove(self.shadow);
         // A shadow that the driver freed itself is gone already.
@@ -356,6 +417,18 @@ pub(super) fn drop_vectors(device: &PciDevice, held: &mut Held) {
         Vectors::Msi => device.raw.disable_msi(),
         Vectors::MsiX(_) => device.raw.disable_msix(),
         Vectors::Allocated(_) => device.raw.free_vectors(),
+    }
+}
+
+/// Frees what the driver left to the driver core. What it freed itself all the same is gone already.
+fn release_managed(domain: &Arc<Domain>, one: Managed) {
+    match one {
+        Managed::Object(address) => {
+            let _ = domain.memory.free(address);
+        }
+        Managed::NetDevice(handle) => {
+            let _ = net_imports::free(domain, handle);
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::device::PciDevice;
 use crate::call::{errno, Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::run::{self, Context};
+use crate::side_stubs::request;
 use crate::sys::cpu;
 use crate::sys::params::{self, Param};
 use crate::sys::pci::{self, layout, PciRef};
@@ -39,8 +40,9 @@ pub(crate) struct Twin {
     domain: Arc<Domain>,
     /// The driver's name for itself.
     name: KVec<u8>,
-    /// Address of the driver's id table.
-    ids: u64,
+    /// Address of the driver's id table, and what it held.
+    ids_at: u64,
+    ids: KVVec<Id>,
     probe: u64,
     remove: u64,
     shutdown: u64,
@@ -65,6 +67,11 @@ impl Twin {
                 .copied()
                 .unwrap_or(0),
         }
+    }
+
+    /// Whether this is the driver's name for itself.
+    pub(crate) fn is_called(&self, name: &[u8]) -> bool {
+        &self.name[..] == name
     }
 
     /// Whether the driver has this function.
@@ -151,12 +158,21 @@ pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
     }
     let ids = read_ids(call, ids_at)?;
     let (mut own, mut twin_name) = (KVec::new(), KVec::new());
+    // Another instance of the driver has the same name for itself.
+    let instance = match &call.domain.image.instance.name {
+        given if given.is_empty() => name,
+        given => &given[..],
+    };
     let named = own
         .extend_from_slice(b"side-", GFP_KERNEL)
-        .and_then(|()| own.extend_from_slice(name, GFP_KERNEL))
+        .and_then(|()| own.extend_from_slice(instance, GFP_KERNEL))
         .and_then(|()| own.push(0, GFP_KERNEL))
         .and_then(|()| twin_name.extend_from_slice(name, GFP_KERNEL));
     if named.is_err() {
+        return Ok(errno(ENOMEM));
+    }
+    let mut copy = KVVec::new();
+    if copy.extend_from_slice(&ids, GFP_KERNEL).is_err() {
         return Ok(errno(ENOMEM));
     }
     let errors_at = call.read(at + layout::DRIVER_ERRORS)?;
@@ -164,25 +180,78 @@ pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
     let twin = Twin {
         domain: call.domain.clone(),
         name: twin_name,
-        ids: ids_at,
+        ids_at,
+        ids: copy,
         probe,
         remove: function(call, at + layout::DRIVER_REMOVE)?,
         shutdown: function(call, at + layout::DRIVER_SHUTDOWN)?,
         pm: table(call, pm_at)?,
         errors: table(call, errors_at)?,
     };
-    free_devices(call.domain, &ids);
-    match Registered::new(own, ids, twin) {
-        Ok(registered) => {
-            let kept = call.domain.pci.keep(at, registered);
-            // Whoever released what a dead domain holds did not see this driver.
-            if call.domain.is_dead() {
-                drop(call.domain.pci.take(at));
-            }
-            Ok(kept.map_or_else(errno, |()| 0))
+    let Ok(twin) = Arc::new(twin, GFP_KERNEL) else {
+        return Ok(errno(ENOMEM));
+    };
+    let kept = call.domain.driver().map(|driver| &driver.kept);
+    let registered = match kept.and_then(|kept| kept.take_registration(&twin.name)) {
+        Some(registered) => {
+            take_over(&registered, &twin);
+            registered
         }
-        Err(error) => Ok(errno(error)),
+        None => {
+            free_devices(call.domain, &ids);
+            match Registered::new(own, ids, &twin) {
+                Ok(registered) => registered,
+                Err(error) => return Ok(errno(error)),
+            }
+        }
+    };
+    let kept = call.domain.pci.keep(at, registered);
+    // Whoever released what a dead domain holds did not see this driver.
+    if call.domain.is_dead() {
+        if let Some(registered) = call.domain.pci.take(at) {
+            let_go(call.domain, registered);
+        }
     }
+    Ok(kept.map_or_else(errno, |()| 0))
+}
+
+/// Lets a registration that a dead driver left serve a new one, which probes the devices that are
+/// bound to it.
+fn take_over(registered: &Registered, twin: &Arc<Twin>) {
+    registered.serve(twin);
+    let Some(driver) = twin.domain.driver() else {
+        return;
+    };
+    let mut last = None;
+    while let Some(device) = driver.kept.unprobed(twin.domain.number, last.as_ref()) {
+        if twin.domain.is_dead() {
+            return;
+        }
+        if let Some(code @ ..0) = registered.probe_again(&device) {
+            pr_err!(
+                "{}: {}: probe failed after the restart (error {code})\n",
+                twin.domain.name(),
+                device.name()
+            );
+        }
+        last = Some(device);
+    }
+}
+
+/// A registration whose domain is dead: kept for the next one, if there is to be one.
+pub(super) fn let_go(domain: &Domain, registered: Registered) {
+    match domain.keeper() {
+        Some(driver) => driver.kept.keep_registration(registered),
+        None => drop(registered),
+    }
+}
+
+/// `pci_dev_present(ids)`: whether the machine has a device that one of the ids names.
+pub(crate) fn present(call: &mut Call<'_>) -> Outcome {
+    let ids = read_ids(call, call.arg(0))?;
+    let mut found = false;
+    pci::each(|device| found |= matches(&ids, device));
+    Ok(found.into())
 }
 
 /// `pci_unregister_driver(drv)`
@@ -226,9 +295,11 @@ impl super::State {
     }
 }
 
-/// Whether the user lets SIDE have `device`.
-fn wanted(device: &PciRef) -> bool {
-    params::string(Param::Device).is_none_or(|name| name == device.name().as_bytes())
+/// Whether the user lets the domain have `device`.
+fn wanted(domain: &Domain, device: &PciRef) -> bool {
+    let name = device.name().as_bytes();
+    params::string(Param::Device).is_none_or(|only| only == name)
+        && request::names(&domain.image.instance.devices, name)
 }
 
 /// Looks at the devices that the driver is for: those that another driver holds are named, and
@@ -236,7 +307,7 @@ fn wanted(device: &PciRef) -> bool {
 fn free_devices(domain: &Arc<Domain>, ids: &KVVec<Id>) {
     pci::each(|device| {
         let mut buffer = [0; 48];
-        if !wanted(device) || !matches(ids, device) {
+        if !wanted(domain, device) || !matches(ids, device) {
             return;
         }
         let Some(holder) = device.held_by(&mut buffer) else {
@@ -302,29 +373,30 @@ fn status(value: u64) -> i32 {
     }
 }
 
-/// The PCI core offers a device. `index` is the place of the matching id in the table, `id` the
-/// entry itself.
-pub(crate) fn probe(twin: &Twin, raw: PciRef, index: Option<usize>, id: &Id) -> i32 {
+/// The PCI core offers a device, or a restarted driver is given one that was its own; `id` is the
+/// entry that matched.
+pub(crate) fn probe(twin: &Twin, raw: PciRef, id: &Id) -> i32 {
     let domain = &twin.domain;
-    if domain.is_dead() || !wanted(&raw) {
+    if domain.is_dead() || !wanted(domain, &raw) {
         return ENODEV.to_errno();
     }
-    if !raw.has_iommu() {
-        pr_warn!(
-            "{}: {}: no IOMMU: DMA is not contained\n",
-            domain.name(),
-            raw.name()
-        );
-    }
-    if let Err(error) = domain.dma.note(&raw) {
-        return error.to_errno();
-    }
-    let device = match PciDevice::new(domain, raw, &twin.name) {
-        Ok(device) => device,
+    let space = match domain.dma.open(&raw) {
+        Ok(space) => space,
         Err(error) => return error.to_errno(),
     };
-    let id = match index {
-        Some(index) => Ok(twin.ids + index as u64 * layout::ID),
+    match space.containment() {
+        (true, words) => pr_info!("{}: {}: {}\n", domain.name(), raw.name(), words),
+        (false, words) => pr_warn!("{}: {}: {}\n", domain.name(), raw.name(), words),
+    }
+    let device = match PciDevice::new(domain, space.clone(), &twin.name) {
+        Ok(device) => device,
+        Err(error) => {
+            domain.dma.forget(&space);
+            return error.to_errno();
+        }
+    };
+    let id = match twin.ids.iter().position(|own| own == id) {
+        Some(index) => Ok(twin.ids_at + index as u64 * layout::ID),
         None => device.put_id(domain, id.words()),
     };
     let answer = match id {
@@ -332,34 +404,54 @@ pub(crate) fn probe(twin: &Twin, raw: PciRef, index: Option<usize>, id: &Id) -> 
         Err(_) => None,
     };
     let code = answer.map_or(EIO.to_errno(), status);
-    match code {
-        0 => dma::probed(&device.raw),
-        _ => device.release(domain),
+    let noted = match (code, domain.driver()) {
+        (0, Some(driver)) => driver.kept.note_bound(&device.raw, domain.number),
+        _ => Ok(()),
+    };
+    match (code, noted) {
+        (0, Ok(())) => {
+            dma::probed(&device.raw);
+            0
+        }
+        (0, Err(error)) => error.to_errno(),
+        _ => {
+            device.release(domain);
+            code
+        }
     }
-    code
 }
 
 /// The device goes.
 pub(crate) fn remove(twin: &Twin, raw: &PciRef) {
     let domain = &twin.domain;
-    let Some(device) = domain.pci.find(raw) else {
-        return;
-    };
-    if !raw.is_present() {
-        device.set_gone();
-        device.vanish(domain);
+    let kept = domain.driver().map(|driver| &driver.kept);
+    if let Some(kept) = kept {
+        kept.forget_bound(raw);
     }
-    if twin.remove != 0 {
-        upcall(domain, &device, "remove", twin.remove, &[device.shadow]);
+    if let Some(device) = domain.pci.find(raw) {
+        if !raw.is_present() {
+            device.set_gone();
+            device.vanish(domain);
+        }
+        if twin.remove != 0 {
+            upcall(domain, &device, "remove", twin.remove, &[device.shadow]);
+        }
+        // Interfaces go before the device that they hang on. Whoever buries a dead domain takes
+        // them down, or leaves them, before it asks for this device.
+        let mut waited = 0;
+        while domain.is_dead() && !domain.is_released() && waited < BURIAL_MAX_MS {
+            if domain.keeper().is_none() && domain.net.devices.len() == 0 {
+                break;
+            }
+            cpu::sleep_ms(1);
+            waited += 1;
+        }
+        device.release(domain);
     }
-    // Interfaces go before the device that they hang on. Whoever buries a dead domain takes them
-    // down before it asks for this device.
-    let mut waited = 0;
-    while domain.is_dead() && domain.net.devices.len() != 0 && waited < BURIAL_MAX_MS {
-        cpu::sleep_ms(1);
-        waited += 1;
+    // What a dead driver left.
+    if let Some(kept) = kept {
+        kept.unregister(|interface| interface.belongs_to(raw));
     }
-    device.release(domain);
 }
 
 /// The machine is shut down.
@@ -373,7 +465,7 @@ pub(crate) fn shutdown(twin: &Twin, raw: &PciRef) {
             &[device.shadow],
         );
         if twin.domain.is_dead() {
-            device.silence();
+            device.silence(&twin.domain);
         }
     }
 }
@@ -386,6 +478,9 @@ pub(crate) fn power(twin: &Twin, raw: &PciRef, slot: usize, name: &'static str) 
         return 0;
     };
     let function = twin.function(Slot::Pm(slot));
+    if function == 0 {
+        return 0;
+    }
     upcall(domain, &device, name, function, &[device.device_handle()]).map_or(0, status)
 }
 
@@ -403,6 +498,9 @@ pub(crate) fn channel_error(
         return ERS_DISCONNECT;
     };
     let function = twin.function(Slot::Error(slot));
+    if function == 0 {
+        return ERS_DISCONNECT;
+    }
     let args = [device.shadow, u64::from(argument.unwrap_or(0))];
     match upcall(domain, &device, name, function, &args) {
         Some(value) if (1..=u64::from(ERS_MAX)).contains(&(value & 0xffff_ffff)) => value as u32,

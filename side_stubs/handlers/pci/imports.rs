@@ -4,6 +4,7 @@
 
 use super::super::irq;
 use super::device::{drop_vectors, Named, PciDevice, Vectors, Window};
+use super::ports;
 use crate::call::{errno, int, Call, Outcome, Violation};
 use crate::side_stubs::config_space::{judge, Verdict};
 use crate::sys::access::PAGE;
@@ -241,6 +242,14 @@ simple! {
     set_power_state => |call, device| int(device.raw.set_power_state(power_state(call, 1)?));
     /// `pci_pme_capable(dev, state)`
     pme_capable => |call, device| u64::from(device.raw.pme_capable(power_state(call, 1)?));
+    /// `pci_choose_state(dev, state)`
+    choose_state => |call, device| int(device.raw.choose_state(call.int(1)));
+    /// `pcix_get_mmrbc(dev)`
+    get_mmrbc => |call, device| int(device.raw.get_mmrbc());
+    /// `pcix_set_mmrbc(dev, mmrbc)`: the kernel checks the value.
+    set_mmrbc => |call, device| int(device.raw.set_mmrbc(call.int(1)));
+    /// `pci_pme_active(dev, enable)`
+    pme_active => |call, device| { device.raw.pme_active(call.uint(1) & 0xff != 0); 0 };
     /// `pci_set_mwi(dev)`
     set_mwi => |call, device| int(device.raw.set_mwi());
     /// `pci_try_set_mwi(dev)`
@@ -307,6 +316,13 @@ fn request(call: &mut Call<'_>, bars: u32, exclusive: bool) -> Outcome {
         .request_regions(bars as i32, &device.region_name, exclusive);
     if code == 0 {
         held.regions |= bars;
+        for (first, last) in device.port_ranges(bars) {
+            if call.domain.ports.grant(first, last).is_err() {
+                device.raw.release_regions(bars as i32);
+                held.regions &= !bars;
+                return Ok(errno(ENOMEM));
+            }
+        }
     }
     Ok(int(code))
 }
@@ -332,6 +348,9 @@ fn release_bars(call: &mut Call<'_>, bars: u32) -> Outcome {
     let bars = bars & held.regions;
     if bars != 0 {
         held.regions &= !bars;
+        for (first, last) in device.port_ranges(bars) {
+            call.domain.ports.revoke(first, last);
+        }
         device.raw.release_regions(bars as i32);
     }
     Ok(0)
@@ -408,12 +427,19 @@ fn iomap_len(call: &mut Call<'_>, max: u64) -> Outcome {
             let len = core::cmp::min(bar.end - bar.start + 1, max);
             Ok(map(call, &device, bar.start, len).unwrap_or(0))
         }
-        // Port ranges are reached by port instructions, which a domain does not have.
+        Some(bar) if bar.flags & layout::IORESOURCE_IO != 0 && bar.end > bar.start => {
+            let len = core::cmp::min(bar.end - bar.start + 1, max);
+            Ok(ports::map(call, bar.start, len))
+        }
         _ => Ok(0),
     }
 }
 
 fn unmap(call: &Call<'_>, address: u64) -> Outcome {
+    if ports::is_mapped(address) {
+        // As in the kernel: the ports stay reachable until the region is given back.
+        return Ok(0);
+    }
     let Some(device) = call.domain.pci.first(|device| {
         device
             .held
@@ -581,6 +607,11 @@ pub(crate) fn alloc_irq_vectors(call: &mut Call<'_>) -> Outcome {
 /// `pci_irq_vector(dev, nr)`
 pub(crate) fn irq_vector(call: &mut Call<'_>) -> Outcome {
     Ok(int(device(call, 0)?.raw.vector(call.uint(1))))
+}
+
+/// `pci_msi_enabled()`
+pub(crate) fn msi_enabled(_: &mut Call<'_>) -> Outcome {
+    Ok(crate::sys::pci::msi_enabled().into())
 }
 
 /// `dev_driver_string(dev)`

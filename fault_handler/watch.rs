@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Bounds on what a driver may hold and do, beyond the time of one upcall: what exceeds one is a
+//! leak, a storm or a standstill that no single call shows.
+
+/// The bounds of one driver. 0 turns a bound off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Milliseconds that a lock of the kernel's may be held.
+    pub lock_ms: u64,
+    /// Interrupts a second of one number.
+    pub irqs: u64,
+    /// Transmit timeouts one after the other, with no packet sent between them.
+    pub stalls: u64,
+    /// Bytes of live heap objects.
+    pub heap: u64,
+    /// Packet buffers.
+    pub packets: u64,
+    /// DMA mappings.
+    pub mappings: u64,
+    /// Timers and work items that have been used.
+    pub timers: u64,
+}
+
+/// The bounds by name, for reading and writing.
+const NAMES: [&str; 7] = [
+    "lock_ms", "irqs", "stalls", "heap", "packets", "mappings", "timers",
+];
+
+impl Limits {
+    /// Far above what a driver in order needs.
+    pub const DEFAULT: Limits = Limits {
+        lock_ms: 30_000,
+        irqs: 500_000,
+        stalls: 3,
+        heap: 512 << 20,
+        packets: 1 << 17,
+        mappings: 1 << 17,
+        timers: 1 << 14,
+    };
+
+    fn slot(&mut self, name: &str) -> Option<&mut u64> {
+        Some(match name {
+            "lock_ms" => &mut self.lock_ms,
+            "irqs" => &mut self.irqs,
+            "stalls" => &mut self.stalls,
+            "heap" => &mut self.heap,
+            "packets" => &mut self.packets,
+            "mappings" => &mut self.mappings,
+            "timers" => &mut self.timers,
+            _ => return None,
+        })
+    }
+
+    /// Calls `f` with each name and bound.
+    pub fn each(mut self, mut f: impl FnMut(&'static str, u64)) {
+        for name in NAMES {
+            let value = self.slot(name).map_or(0, |value| *value);
+            f(name, value);
+        }
+    }
+
+    /// Reads "NAME N" pairs; bounds that are not named stay. `None`: not understood.
+    pub fn parse(self, text: &str) -> Option<Limits> {
+        let mut limits = self;
+        let mut words = text.split_ascii_whitespace();
+        let mut any = false;
+        while let Some(name) = words.next() {
+            let value = words.next()?.parse().ok()?;
+            *limits.slot(name)? = value;
+            any = true;
+        }
+        any.then_some(limits)
+    }
+
+    /// The rule and the value of the first bound on what is held that `held` exceeds.
+    pub fn check(&self, held: &Held) -> Option<(&'static str, u64)> {
+        let bounds = [
+            ("heap-leak", held.heap, self.heap),
+            ("packet-leak", held.packets, self.packets),
+            ("mapping-leak", held.mappings, self.mappings),
+            ("timer-leak", held.timers, self.timers),
+            ("lock-held-too-long", held.lock_ms, self.lock_ms),
+        ];
+        bounds
+            .into_iter()
+            .find(|(_, value, bound)| *bound != 0 && value > bound)
+            .map(|(rule, value, _)| (rule, value))
+    }
+}
+
+/// What a driver holds at one moment.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Held {
+    /// Bytes of live heap objects.
+    pub heap: u64,
+    /// Packet buffers.
+    pub packets: u64,
+    /// DMA mappings.
+    pub mappings: u64,
+    /// Timers and work items.
+    pub timers: u64,
+    /// Milliseconds for which the lock has been held that is held longest.
+    pub lock_ms: u64,
+}
+
+/// Counts events a second.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Rate {
+    begin: u64,
+    count: u64,
+}
+
+impl Rate {
+    /// An event at `now` (ns). Returns the count if there were more than `bound` within one second.
+    pub fn event(&mut self, now: u64, bound: u64) -> Option<u64> {
+        if now.saturating_sub(self.begin) >= 1_000_000_000 {
+            *self = Rate {
+                begin: now,
+                count: 0,
+            };
+        }
+        self.count += 1;
+        (bound != 0 && self.count > bound).then_some(self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_parsed_and_listed() {
+        let limits = Limits::DEFAULT.parse("heap 1 stalls 0").unwrap();
+        assert_eq!((limits.heap, limits.stalls), (1, 0));
+        assert_eq!(limits.irqs, Limits::DEFAULT.irqs);
+        for bad in ["", "heap", "heap x", "foo 1", "heap -1", "1"] {
+            assert_eq!(limits.parse(bad), None, "{bad}");
+        }
+        let mut count = 0;
+        limits.each(|name, value| {
+            count += 1;
+            assert_eq!(value == 1, name == "heap");
+        });
+        assert_eq!(count, NAMES.len());
+    }
+
+    #[test]
+    fn the_first_bound_exceeded_is_named() {
+        let limits = Limits::DEFAULT.parse("heap 10 timers 5").unwrap();
+        let mut held = Held {
+            heap: 10,
+            timers: 5,
+            ..Held::default()
+        };
+        assert_eq!(limits.check(&held), None);
+        held.timers = 6;
+        assert_eq!(limits.check(&held), Some(("timer-leak", 6)));
+        assert_eq!(limits.parse("timers 0").unwrap().check(&held), None);
+        held.heap = 11;
+        assert_eq!(limits.check(&held), Some(("heap-leak", 11)));
+    }
+
+    #[test]
+    fn a_rate_is_per_second() {
+        let mut rate = Rate::default();
+        let second = 1_000_000_000;
+        for n in 0..100 {
+            assert_eq!(rate.event(second + n * second / 10, 10), None, "{n}");
+        }
+        let mut rate = Rate::default();
+        assert_eq!((0..11).filter_map(|n| rate.event(n, 10)).next(), Some(11));
+        assert_eq!((0..99).filter_map(|n| rate.event(n, 0)).next(), None);
+    }
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The traffic of a trial, and the oracle for silent damage: datagrams with a sequence number, a
+//! content that follows from it, and a hash over both.
+//!
+//! The peer runs beyond the driver under test. It checks what arrives, answers with a datagram of
+//! its own making, and writes down what was wrong. A checksum of the network cannot take its place:
+//! the card computes it after a faulty driver has changed the bytes.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+const MAGIC: &[u8; 8] = b"side-cmp";
+const HEAD: usize = 24;
+const LONGEST: usize = 1400;
+/// Time between two datagrams.
+const PACE: Duration = Duration::from_millis(4);
+/// How long answers are waited for after the last datagram.
+const TAIL: Duration = Duration::from_millis(300);
+
+fn fill(sequence: u64, buffer: &mut [u8]) {
+    let mut state = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    for byte in buffer {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        *byte = state as u8;
+    }
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+/// Datagram `sequence`: magic, sequence, hash, content.
+fn make(sequence: u64) -> Vec<u8> {
+    let length = HEAD + (sequence as usize * 97) % (LONGEST - HEAD);
+    let mut datagram = vec![0; length];
+    datagram[..8].copy_from_slice(MAGIC);
+    datagram[8..16].copy_from_slice(&sequence.to_le_bytes());
+    fill(sequence, &mut datagram[HEAD..]);
+    let sum = hash(&datagram);
+    datagram[16..24].copy_from_slice(&sum.to_le_bytes());
+    datagram
+}
+
+/// The sequence number of a datagram that is whole.
+fn check(datagram: &[u8]) -> Option<u64> {
+    let word = |at: usize| {
+        let bytes = datagram.get(at..at + 8)?.try_into().ok()?;
+        Some(u64::from_le_bytes(bytes))
+    };
+    let sequence = word(8)?;
+    (datagram == make(sequence)).then_some(sequence)
+}
+
+/// Answers each whole datagram, and appends a line to `report` for each that is not.
+pub fn peer(address: &str, report: &str) -> Result<(), Box<dyn Error>> {
+    use std::io::Write;
+    let socket = UdpSocket::bind(address)?;
+    let mut report = std::fs::File::create(report)?;
+    let mut buffer = [0; 2048];
+    loop {
+        let (length, from) = match socket.recv_from(&mut buffer) {
+            Ok(received) => received,
+            Err(_) => continue,
+        };
+        match check(&buffer[..length]) {
+            Some(sequence) => {
+                // The answer's contents are another datagram's, so an echo by accident is noticed.
+                let _ = socket.send_to(&make(sequence | 1 << 32), from);
+            }
+            None => writeln!(report, "bad datagram of {length} bytes")?,
+        }
+    }
+}
+
+/// Sends for `milliseconds`, and prints what came back: sent, received, bad, milliseconds until the
+/// first answer (-1 without one), and the most datagrams lost in a row between two answers. What is
+/// lost before the first answer is the time that a link needs to come up.
+///
+/// With `until_first` it ends at the first answer.
+pub fn drive(address: &str, milliseconds: &str, until_first: bool) -> Result<(), Box<dyn Error>> {
+    let socket = UdpSocket::bind("0.0.0.0:0")?;
+    socket.set_nonblocking(true)?;
+    let time = Duration::from_millis(milliseconds.parse()?);
+    let begin = Instant::now();
+    let (mut sent, mut received, mut bad) = (0u64, 0u64, 0u64);
+    let (mut first, mut last, mut gap) = (-1i64, 0u64, 0u64);
+    let mut buffer = [0; 2048];
+    while begin.elapsed() < time + TAIL && !(until_first && received > 0) {
+        if begin.elapsed() < time {
+            // Without a route or an address yet the datagram counts as lost.
+            sent += 1;
+            let _ = socket.send_to(&make(sent), address);
+        }
+        std::thread::sleep(PACE);
+        loop {
+            match socket.recv(&mut buffer) {
+                Ok(length) => match check(&buffer[..length]) {
+                    Some(sequence) if sequence >> 32 == 1 => {
+                        if first < 0 {
+                            first = begin.elapsed().as_millis() as i64;
+                        }
+                        let sequence = sequence & 0xffff_ffff;
+                        if received == 0 {
+                            last = sequence;
+                        }
+                        gap = gap.max(sequence.saturating_sub(last + 1));
+                        last = last.max(sequence);
+                        received += 1;
+                    }
+                    _ => bad += 1,
+                },
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => break,
+            }
+        }
+    }
+    println!("sent={sent} received={received} bad={bad} first_ms={first} gap={gap}");
+    Ok(())
+}

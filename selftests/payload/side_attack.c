@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A driver that breaks one rule of the audit: `attack` names which. Each entry of the table must end
+ * the domain by the rule that selftests/tests/attack.sh expects. It refuses to run in the kernel
+ * itself.
+ *
+ * This is C because the payload stands for the C drivers that SIDE is made for.
+ */
+#include <linux/delay.h>
+#include <linux/dma-mapping.h>
+#include <linux/etherdevice.h>
+#include <linux/interrupt.h>
+#include <linux/module.h>
+#include <linux/netdevice.h>
+#include <linux/pci.h>
+#include <linux/pm_runtime.h>
+#include <linux/rtnetlink.h>
+#include <linux/skbuff.h>
+#include <linux/slab.h>
+
+static char *attack = "";
+module_param(attack, charp, 0444);
+
+static struct pci_dev *pdev;
+static struct device *dev;
+static struct net_device *netdev;
+static struct napi_struct napi;
+static struct net_device_ops ops;
+static struct timer_list timer;
+static char *page;
+static dma_addr_t bus;
+
+static int poll(struct napi_struct *n, int budget)
+{
+	return 0;
+}
+
+static irqreturn_t on_interrupt(int irq, void *data)
+{
+	return IRQ_NONE;
+}
+
+static void on_timer(struct timer_list *t)
+{
+}
+
+static struct sk_buff *packet(void)
+{
+	return netdev_alloc_skb(netdev, 256);
+}
+
+static void map(void)
+{
+	bus = dma_map_single(dev, page, 256, DMA_TO_DEVICE);
+}
+
+#define ATTACK(name) static void attack_##name(void)
+
+/* Network devices. */
+ATTACK(register_twice) { register_netdev(netdev); register_netdev(netdev); }
+ATTACK(register_again) { register_netdev(netdev); unregister_netdev(netdev); register_netdev(netdev); }
+ATTACK(free_registered) { register_netdev(netdev); free_netdev(netdev); }
+ATTACK(unregister_unregistered) { unregister_netdev(netdev); }
+ATTACK(free_twice) { free_netdev(netdev); free_netdev(netdev); }
+ATTACK(use_after_free) { free_netdev(netdev); netif_carrier_on(netdev); }
+ATTACK(register_without_rtnl) { register_netdevice(netdev); }
+ATTACK(rtnl_twice) { rtnl_lock(); rtnl_lock(); }
+ATTACK(rtnl_unheld) { rtnl_unlock(); }
+ATTACK(device_too_large) { alloc_etherdev_mqs(1 << 30, 1, 1); }
+ATTACK(too_many_queues) { alloc_etherdev_mqs(64, 1 << 20, 1); }
+/* A table whose operations lie past the end of all addresses. */
+ATTACK(ethtool_beyond)
+{
+	netdev->ethtool_ops = (void *)-8ul;
+	register_netdev(netdev);
+}
+ATTACK(netdev_ops_beyond)
+{
+	netdev->netdev_ops = (void *)-8ul;
+	register_netdev(netdev);
+}
+
+/* NAPI. */
+ATTACK(napi_add_twice) { netif_napi_add(netdev, &napi, poll); netif_napi_add(netdev, &napi, poll); }
+ATTACK(napi_enable_twice)
+{
+	netif_napi_add(netdev, &napi, poll);
+	napi_enable(&napi);
+	napi_enable(&napi);
+}
+ATTACK(napi_disable_disabled) { netif_napi_add(netdev, &napi, poll); napi_disable(&napi); }
+ATTACK(napi_unknown) { napi_enable(&napi); }
+ATTACK(napi_unprepared)
+{
+	netif_napi_add(netdev, &napi, poll);
+	napi_enable(&napi);
+	__napi_schedule(&napi);
+}
+ATTACK(napi_complete_outside)
+{
+	netif_napi_add(netdev, &napi, poll);
+	napi_enable(&napi);
+	napi_complete_done(&napi, 0);
+}
+ATTACK(gro_outside)
+{
+	netif_napi_add(netdev, &napi, poll);
+	napi_enable(&napi);
+	napi_gro_receive(&napi, packet());
+}
+
+/* The poll of a CPU that a timer wakes from idle never ends. */
+static int poll_for_ever(struct napi_struct *n, int budget)
+{
+	pr_info("side_attack: polls for ever\n");
+	for (;;)
+		cpu_relax();
+	return 0;
+}
+
+static void schedule_poll(struct timer_list *t)
+{
+	napi_schedule(&napi);
+}
+
+ATTACK(poll_for_ever)
+{
+	netif_napi_add(netdev, &napi, poll_for_ever);
+	napi_enable(&napi);
+	timer_setup(&timer, schedule_poll, 0);
+	mod_timer(&timer, jiffies + 2 * HZ);
+}
+
+/* Packets. */
+ATTACK(skb_free_twice) { struct sk_buff *skb = packet(); dev_kfree_skb_any(skb); dev_kfree_skb_any(skb); }
+ATTACK(skb_over_end) { skb_put(packet(), 1 << 20); }
+ATTACK(skb_under_head) { skb_push(packet(), 4096); }
+ATTACK(skb_by_kfree) { kfree(packet()->head); }
+ATTACK(skb_short) { struct sk_buff *skb = packet(); skb_put(skb, 4); eth_type_trans(skb, netdev); }
+ATTACK(skb_inside) { dev_kfree_skb_any((void *)packet() + 8); }
+/* A buffer around a page, which lies below it, and which it loses when it is freed. */
+ATTACK(skb_put_after_free)
+{
+	void *data = netdev_alloc_frag(2048);
+	struct sk_buff *skb = napi_build_skb(data, 2048);
+
+	consume_skb(skb);
+	skb_put(skb, 8);
+}
+ATTACK(skb_push_after_free) { struct sk_buff *skb = packet(); dev_kfree_skb_any(skb); skb_push(skb, 8); }
+
+/* DMA. */
+ATTACK(dma_direction) { dma_map_page_attrs(dev, virt_to_page(page), 0, 64, 7, 0); }
+ATTACK(dma_length) { dma_map_page_attrs(dev, virt_to_page(page), 0, 1 << 30, DMA_TO_DEVICE, 0); }
+ATTACK(dma_empty) { dma_map_page_attrs(dev, virt_to_page(page), 0, 0, DMA_TO_DEVICE, 0); }
+ATTACK(dma_outside) { dma_map_page_attrs(dev, virt_to_page(page), 0, 1 << 20, DMA_TO_DEVICE, 0); }
+ATTACK(dma_kernel_page) { dma_map_page_attrs(dev, (void *)0xffffea0000000000, 0, 64, DMA_TO_DEVICE, 0); }
+ATTACK(dma_own_text) { dma_map_single(dev, (void *)on_timer, 64, DMA_FROM_DEVICE); }
+ATTACK(dma_unmap_unknown) { dma_unmap_single(dev, 0x12345000, 64, DMA_TO_DEVICE); }
+ATTACK(dma_unmap_twice)
+{
+	map();
+	dma_unmap_single(dev, bus, 256, DMA_TO_DEVICE);
+	dma_unmap_single(dev, bus, 256, DMA_TO_DEVICE);
+}
+ATTACK(dma_unmap_length) { map(); dma_unmap_single(dev, bus, 64, DMA_TO_DEVICE); }
+ATTACK(dma_unmap_direction) { map(); dma_unmap_single(dev, bus, 256, DMA_FROM_DEVICE); }
+ATTACK(dma_sync_unknown) { __dma_sync_single_for_cpu(dev, 0x12345000, 64, DMA_TO_DEVICE); }
+ATTACK(dma_sync_beyond) { map(); __dma_sync_single_for_cpu(dev, bus, 4096, DMA_TO_DEVICE); }
+ATTACK(dma_free_unknown) { dma_free_coherent(dev, 4096, page, 0); }
+ATTACK(dma_free_twice)
+{
+	void *memory = dma_alloc_coherent(dev, 4096, &bus, GFP_KERNEL);
+
+	dma_free_coherent(dev, 4096, memory, bus);
+	dma_free_coherent(dev, 4096, memory, bus);
+}
+ATTACK(dma_free_length)
+{
+	dma_free_coherent(dev, 8192, dma_alloc_coherent(dev, 4096, &bus, GFP_KERNEL), bus);
+}
+
+/* PCI. */
+ATTACK(config_bar) { pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0, 0xfee00000); }
+ATTACK(config_msi_address)
+{
+	pci_write_config_dword(pdev, pdev->msi_cap + PCI_MSI_ADDRESS_LO, 0xfee01000);
+}
+ATTACK(config_msi_data) { pci_write_config_word(pdev, pdev->msi_cap + PCI_MSI_DATA_64, 0x30); }
+ATTACK(config_msix_enable) { pci_write_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, 0x8000); }
+ATTACK(config_master)
+{
+	pci_write_config_word(pdev, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+ATTACK(config_rom) { pci_write_config_dword(pdev, PCI_ROM_ADDRESS, 0xfffff801); }
+ATTACK(config_power) { pci_write_config_word(pdev, pdev->pm_cap + PCI_PM_CTRL, 3); }
+ATTACK(config_bridge)
+{
+	if (pdev->bus->self)
+		pci_write_config_byte(pdev->bus->self, PCI_SECONDARY_BUS, 0x55);
+	else
+		pci_write_config_byte(pdev, PCI_INTERRUPT_LINE, 0x55);
+}
+/* The page of the messages of other devices' interrupts stays a hole. */
+ATTACK(msix_table)
+{
+	char __iomem *table = pci_ioremap_bar(pdev, 3);
+
+	if (table)
+		writel(0xfee01000, table);
+}
+ATTACK(foreign_registers) { ioremap(0xfee00000, 4096); }
+ATTACK(foreign_memory) { ioremap(0x100000, 4096); }
+ATTACK(unmap_unknown) { iounmap((void __iomem *)page); }
+ATTACK(disable_twice) { pci_disable_device(pdev); pci_disable_device(pdev); }
+ATTACK(power_state) { pci_set_power_state(pdev, 77); }
+ATTACK(pm_count) { atomic_add(1000, &dev->power.usage_count); }
+ATTACK(pm_flags) { dev->power.driver_flags = ~0; }
+ATTACK(not_a_device) { pci_set_master((void *)pdev + 64); }
+
+/* Interrupts. */
+static int request(int irq, void *handler)
+{
+	return request_irq(irq, handler, IRQF_SHARED, "side_attack", page);
+}
+ATTACK(foreign_irq) { request(1, on_interrupt); }
+ATTACK(irq_not_text) { request(pdev->irq, page); }
+ATTACK(free_unknown_irq) { free_irq(pdev->irq, page); }
+ATTACK(free_irq_twice)
+{
+	if (request_irq(pdev->irq, on_interrupt, IRQF_SHARED, "side_attack", page))
+		return;
+	free_irq(pdev->irq, page);
+	free_irq(pdev->irq, page);
+}
+ATTACK(disable_msi_in_use)
+{
+	if (pci_enable_msi(pdev) || request_irq(pdev->irq, on_interrupt, 0, "side_attack", page))
+		return;
+	pci_disable_msi(pdev);
+}
+ATTACK(enable_irq_unbalanced)
+{
+	if (!request_irq(pdev->irq, on_interrupt, IRQF_SHARED, "side_attack", page))
+		enable_irq(pdev->irq);
+}
+
+/* Timers and time. */
+ATTACK(timer_add_twice)
+{
+	timer_setup(&timer, on_timer, 0);
+	timer.expires = jiffies + 1000;
+	add_timer(&timer);
+	add_timer(&timer);
+}
+ATTACK(timer_setup_not_text) { timer_setup(&timer, (void *)page, 0); }
+/* A timer that no import has initialised: its function is known by what lies in memory. */
+ATTACK(timer_not_text) { timer.function = (void *)page; mod_timer(&timer, jiffies); }
+ATTACK(delay_too_long) { __const_udelay(~0ul); }
+/* Longer than an upcall may take. */
+ATTACK(sleep_too_long) { msleep(61000); }
+ATTACK(sleep_interruptible_too_long) { msleep_interruptible(61000); }
+ATTACK(usleep_too_long) { usleep_range(61000000, 62000000); }
+ATTACK(schedule_too_long) { schedule_timeout_uninterruptible(61 * HZ); }
+
+static const struct { const char *name; void (*make)(void); } attacks[] = {
+#define A(name) { #name, attack_##name }
+	A(register_twice), A(free_registered), A(unregister_unregistered), A(free_twice),
+	A(use_after_free), A(register_without_rtnl), A(rtnl_twice), A(rtnl_unheld),
+	A(register_again), A(ethtool_beyond), A(netdev_ops_beyond), A(skb_put_after_free), A(skb_push_after_free),
+	A(device_too_large), A(too_many_queues), A(napi_add_twice), A(napi_enable_twice),
+	A(napi_disable_disabled), A(napi_unknown), A(napi_unprepared), A(napi_complete_outside),
+	A(gro_outside), A(poll_for_ever), A(skb_free_twice), A(skb_over_end), A(skb_under_head),
+	A(skb_by_kfree),
+	A(skb_short), A(skb_inside), A(dma_direction), A(dma_length), A(dma_empty), A(dma_outside),
+	A(dma_kernel_page), A(dma_own_text), A(dma_unmap_unknown), A(dma_unmap_twice),
+	A(dma_unmap_length), A(dma_unmap_direction), A(dma_sync_unknown), A(dma_sync_beyond),
+	A(dma_free_unknown), A(dma_free_twice), A(dma_free_length), A(config_bar),
+	A(config_msi_address), A(config_msi_data), A(config_msix_enable), A(config_master),
+	A(config_rom), A(config_power), A(config_bridge), A(msix_table), A(foreign_registers),
+	A(foreign_memory), A(unmap_unknown), A(disable_twice), A(power_state), A(pm_count),
+	A(pm_flags), A(not_a_device), A(foreign_irq), A(irq_not_text), A(free_unknown_irq),
+	A(free_irq_twice), A(disable_msi_in_use), A(enable_irq_unbalanced), A(timer_add_twice),
+	A(timer_setup_not_text), A(timer_not_text), A(delay_too_long),
+	A(sleep_too_long), A(sleep_interruptible_too_long), A(usleep_too_long),
+	A(schedule_too_long),
+};
+
+static int probe(struct pci_dev *p, const struct pci_device_id *id)
+{
+	int n;
+
+	pdev = p;
+	dev = &p->dev;
+	if (pci_enable_device_mem(pdev))
+		return -EIO;
+	dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
+	page = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	netdev = alloc_etherdev(64);
+	if (!page || !netdev)
+		return -ENOMEM;
+	netdev->netdev_ops = &ops;
+	SET_NETDEV_DEV(netdev, dev);
+	eth_hw_addr_set(netdev, "\2\0\0\0\0\1");
+	for (n = 0; n < ARRAY_SIZE(attacks); n++)
+		if (!strcmp(attack, attacks[n].name))
+			attacks[n].make();
+	return -ENODEV;
+}
+
+static const struct pci_device_id ids[] = {
+	{ PCI_DEVICE(0x8086, 0x10d3) },
+	{ }
+};
+
+static struct pci_driver driver = {
+	.name = "side_attack",
+	.id_table = ids,
+	.probe = probe,
+};
+
+static int __init attack_init(void)
+{
+	unsigned int cs;
+
+	asm("mov %%cs, %0" : "=r"(cs));
+	if ((cs & 3) != 3)
+		return -EPERM;
+	return pci_register_driver(&driver);
+}
+
+static void __exit attack_exit(void)
+{
+	pci_unregister_driver(&driver);
+}
+
+module_init(attack_init);
+module_exit(attack_exit);
+MODULE_DESCRIPTION("Breaks one rule of the audit, for SIDE's selftests");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# One payload a rule of the audit: each ends its domain by its rule, or is refused as the kernel
+# would, and nothing of it stays behind.
+# timeout: 800
+# vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
+. "$(dirname "$0")/../lib.sh"
+ktap
+PAYLOAD=/side/build/payload/side_attack.ko
+
+check "side loads without a driver" insmod "$MODULE"
+
+# All attacks first, each marked in the log, which is read once at the end: starting programs is what
+# takes the time here.
+declare -A expected ended
+names=(nothing)
+expected[nothing]=none
+while read -r name rule; do
+	names+=("$name")
+	expected[$name]=$rule
+done <<END
+register_twice registered-twice
+free_registered free-of-registered-device
+unregister_unregistered device-not-registered
+free_twice not-a-net-device
+use_after_free not-a-net-device
+register_without_rtnl rtnl-not-held
+rtnl_twice rtnl-held
+rtnl_unheld rtnl-not-held
+device_too_large bad-device-size
+too_many_queues bad-device-size
+register_again registered-twice
+ethtool_beyond bad-pointer
+netdev_ops_beyond bad-pointer
+skb_put_after_free not-an-skb
+skb_push_after_free not-an-skb
+napi_add_twice napi-added-twice
+napi_enable_twice napi-already-enabled
+napi_disable_disabled napi-not-enabled
+napi_unknown not-a-napi
+napi_unprepared napi-not-prepared
+napi_complete_outside napi-not-polled
+gro_outside gro-outside-poll
+skb_free_twice skb-freed-twice
+skb_over_end skb-over-end
+skb_under_head skb-under-head
+skb_by_kfree bad-free
+skb_short frame-too-short
+skb_inside not-an-skb
+dma_direction dma-direction
+dma_length dma-length
+dma_empty dma-length
+dma_outside bad-pointer
+dma_kernel_page not-a-page
+dma_own_text bad-pointer
+dma_unmap_unknown dma-unmap-unknown
+dma_unmap_twice dma-unmap-unknown
+dma_unmap_length dma-unmap-length
+dma_unmap_direction dma-unmap-direction
+dma_sync_unknown dma-sync-unknown
+dma_sync_beyond dma-sync-unknown
+dma_free_unknown dma-free-unknown
+dma_free_twice dma-free-twice
+dma_free_length dma-free-mismatch
+config_bar config-write
+config_msi_address config-write
+config_msi_data config-write
+config_msix_enable config-write
+config_master config-write
+config_rom config-write
+config_power config-write
+config_bridge config-write
+msix_table unmapped-address
+foreign_registers foreign-registers
+foreign_memory foreign-registers
+unmap_unknown unmap-unknown-registers
+disable_twice disable-unbalanced
+power_state power-state
+pm_count pm-usage-count
+pm_flags pm-driver-flags
+not_a_device not-a-pci-device
+foreign_irq foreign-irq
+irq_not_text bad-function
+free_unknown_irq free-unknown-irq
+free_irq_twice free-unknown-irq
+disable_msi_in_use vectors-in-use
+enable_irq_unbalanced irq-enable-unbalanced
+timer_add_twice timer-added-twice
+timer_setup_not_text bad-function
+timer_not_text bad-timer
+delay_too_long delay-too-long
+sleep_too_long deadline-exceeded
+sleep_interruptible_too_long deadline-exceeded
+usleep_too_long deadline-exceeded
+schedule_too_long deadline-exceeded
+END
+dmesg -C
+for name in "${names[@]}"; do
+	echo "<5>attack: $name" >/dev/kmsg
+	echo "$PAYLOAD attack=$name" 2>/dev/null >$SIDE/load
+	[ ! -d $SIDE/side_attack ] || echo side_attack >$SIDE/unload
+	# The log is a ring, too small for all of the reports.
+	dmesg -c >>/tmp/attacks
+done
+while read -r name rule; do ended[$name]=$rule; done < <(awk '
+	/ attack: / { name = $NF; print name, "none" }
+	/side_attack: domain ended: / { split($0, part, "domain ended: "); split(part[2], word, " "); print name, word[1] }
+' /tmp/attacks)
+by_rule() {
+	echo "ended by ${ended[$1]:-none}"
+	[ "${ended[$1]:-none}" = "${expected[$1]}" ]
+}
+for name in "${names[@]}"; do check "$name: ${expected[$name]}" by_rule "$name"; done
+no_complaint() { ! cat /tmp/attacks - < <(dmesg) | grep -E 'BUG|WARNING|Oops|lockup|stall'; }
+check "no complaint of the kernel" no_complaint
+check "rmmod" side_unload
+finish

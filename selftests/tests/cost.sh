@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# The price of a packet by count: crossings and instructions in each mode, against ceilings a little
+# above what Documentation/performance.md says was measured. The machine's time counts instructions
+# (scripts/vm --icount), so nothing here depends on the host.
+# timeout: 800
+# relaxed
+# vm: --icount --nic e1000e,net=hub --nic e1000,net=hub
+. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../measure/lib.sh"
+ktap
+PACKETS=${PACKETS:-500}
+declare -A instructions crossings native
+
+# taken WORKLOAD FRAME: measures; sets instructions and crossings of "MODE WORKLOAD", a packet, in
+# hundredths for crossings.
+taken() {
+	local count
+	measure "$1" "$2" "$PACKETS" || return 1
+	count=$(sed 's/.*"packets": \([0-9]*\).*"lost": \([0-9-]*\).*"instructions": \([0-9]*\).*/\1 \2 \3/' <<<"$figure")
+	read -r packets lost total <<<"$count"
+	[ "$lost" = 0 ] || { echo "$lost of $packets packets were lost"; return 1; }
+	instructions[$mode $1]=$((total / packets))
+	total=$(grep -o '"\(upcall\|import\) [^"]*": [0-9]*' <<<"$figure" | awk '{ n += $NF } END { print n + 0 }')
+	packets=$(sed 's/.*"crossings_packets": \([0-9]*\).*/\1/' <<<"$figure")
+	crossings[$mode $1]=$((total * 100 / packets))
+	echo "# $mode $1: ${instructions[$mode $1]} instructions, ${crossings[$mode $1]} hundredths of a crossing a packet"
+}
+
+# passed WORKLOAD FRAME: as a result of its own. `check` runs in a subshell, the figures must stay.
+passed() {
+	local said
+	if taken "$1" "$2" >/tmp/taken 2>&1; then said="ok"; else said="not ok"; failures=$((failures + 1)); fi
+	number=$((number + 1))
+	sed 's/^[^#]/# &/' /tmp/taken
+	echo "$said $number $mode: $1 at $2 bytes is measured, no packet lost"
+}
+
+# ceiling WORKLOAD CROSSINGS INSTRUCTIONS: hundredths of crossings a packet, and instructions a
+# packet beyond the native driver's, at most.
+ceiling() {
+	local extra own=${instructions[$mode $1]:-999999} theirs=${instructions[native $1]:-0}
+	extra=$((own - theirs))
+	check "$mode: $1 crosses at most $2 hundredths a packet (${crossings[$mode $1]})" \
+		test "${crossings[$mode $1]:-999999}" -le "$2"
+	check "$mode: $1 takes at most $3 instructions a packet over native ($extra)" \
+		test "$theirs" -gt 0 -a "$extra" -le "$3"
+}
+
+check "the peer and the traffic programs are ready" test -x "$LOAD"
+measure_peer || { check "the peer comes up" false; finish; }
+for wanted in native base optimised; do
+	measure_mode $wanted || { check "mode $wanted" false; finish; }
+	# Buffers are mapped at their first use, which crosses: once around the rings.
+	if [ $mode = optimised ]; then measure tcp-rx 1514 "$PACKETS" && measure tcp-tx 1514 "$PACKETS"; fi
+	passed pktgen-tx 60
+	passed flood-rx 60
+	passed tcp-tx 1514
+	passed tcp-rx 1514
+	case $mode in
+	base)
+		ceiling pktgen-tx 650 11600
+		ceiling flood-rx 850 16000
+		ceiling tcp-tx 1000 19500
+		ceiling tcp-rx 830 15800
+		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
+		;;
+	optimised)
+		ceiling pktgen-tx 15 2150
+		ceiling flood-rx 14 1850
+		ceiling tcp-tx 60 3900
+		ceiling tcp-rx 35 2500
+		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
+		;;
+	esac
+done
+check "the module unloads" measure_unload
+finish

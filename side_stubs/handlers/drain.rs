@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ring of deferred calls: what a driver has called without crossing is carried out here, in
+//! order, when its upcall leaves ring 3 by a gate, and before the gate's own call.
+//!
+//! Each entry is fetched once and treated as the call that it stands for: the same handler with the
+//! same checks. So a forged or replayed entry is a forged or repeated call. While the ring is
+//! drained the stack may transmit by the same device, and so begin an upcall inside the drain: that
+//! one's calls follow behind those of the outer.
+
+use super::napi::Napi;
+use super::{receive, skb};
+use crate::call::{Call, Violation};
+use crate::domain::Domain;
+use crate::fault_handler::frame::Frame;
+use crate::memory::VirtualCpu;
+use crate::run::{check_arguments, Context};
+use crate::side_stubs::contract::*;
+use crate::side_stubs::policy::Class;
+use crate::side_stubs::rings::*;
+use crate::side_stubs::table;
+use core::ops::Range;
+use core::sync::atomic::Ordering;
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+const GRO_RECEIVE: usize = hybrid("gro_receive_skb") as usize;
+const SCHEDULE: usize = hybrid("__napi_schedule") as usize;
+const SCHEDULE_IRQOFF: usize = hybrid("__napi_schedule_irqoff") as usize;
+const KFREE_ANY: usize = hybrid("dev_kfree_skb_any_reason") as usize;
+const KFREE_IRQ: usize = hybrid("dev_kfree_skb_irq_reason") as usize;
+const CONSUME: usize = hybrid("consume_skb") as usize;
+const NAPI_CONSUME: usize = hybrid("napi_consume_skb") as usize;
+const REASON_DROP: usize = hybrid("sk_skb_reason_drop") as usize;
+
+/// An atomic upcall begins on `cpu`: says what it may answer locally. Bottom halves are off.
+pub(crate) fn begin(domain: &Arc<Domain>, cpu: &VirtualCpu) {
+    let flags = domain.optimisations.load(Ordering::Relaxed);
+    cpu.local.set(flags.into());
+    if flags == 0 {
+        return;
+    }
+    cpu.ring_count.set(cpu.ring_base.load(Ordering::Relaxed));
+    if flags & RECEIVE_POOL != 0 {
+        super::buffers::fill(domain, cpu);
+    }
+}
+
+/// Carries out the calls that the upcall on `cpu` has deferred. Bottom halves are off. On a breach,
+/// says by which import.
+pub(crate) fn drain(
+    domain: &Arc<Domain>,
+    cpu: &VirtualCpu,
+    upcall: &'static str,
+) -> Result<(), (&'static str, Violation)> {
+    let base = cpu.ring_base.load(Ordering::Relaxed);
+    let end = pending(cpu.ring_count.get());
+    if end <= base {
+        return Ok(());
+    }
+    cpu.ring_base.store(end, Ordering::Relaxed);
+    let result = carry_out(domain, cpu, upcall, base..end);
+    cpu.ring_base.store(base, Ordering::Relaxed);
+    cpu.ring_count.set(base);
+    result
+}
+
+fn carry_out(
+    domain: &Arc<Domain>,
+    cpu: &VirtualCpu,
+    upcall: &'static str,
+    entries: Range<u64>,
+) -> Result<(), (&'static str, Violation)> {
+    let mut polled: Option<(u64, Arc<Napi>)> = None;
+    for n in entries {
+        let place = VCPU_RING + n * RING_ENTRY_SIZE;
+        let word = |n: u64| cpu.window.word(place + n * 8);
+        let words = [word(0), word(1), word(2), word(3)];
+        let Some(entry) = decode(words) else {
+            return Err(("deferred", Violation::new("bad-ring-entry", words[0])));
+        };
+        // The address of the gate tells the place in the import table.
+        let gate = domain.memory.control(entry.number as u64 * 8);
+        let index = stub_index(gate.wrapping_add(2)).unwrap_or(0) as usize;
+        let imported = domain.imported.get(index);
+        if !imported.is_some_and(|imported| imported.load(Ordering::Relaxed)) {
+            let violation = Violation::new("not-imported", index as u64);
+            return Err((HYBRIDS[entry.number], violation));
+        }
+        let [a, b, c] = entry.args;
+        let result = match entry.number {
+            GRO_RECEIVE => {
+                if !matches!(&polled, Some((gro, _)) if *gro == a) {
+                    polled = receive::napi_of(domain, a).ok().map(|napi| (a, napi));
+                }
+                match &polled {
+                    Some((_, napi)) => domain
+                        .skb
+                        .in_slot(b, c)
+                        .and_then(|skb| receive::by_napi(domain, napi, skb)),
+                    None => Err(Violation::new("not-a-napi", a)),
+                }
+            }
+            KFREE_ANY | KFREE_IRQ => free(domain, a, c, b as u32 == 1),
+            CONSUME | NAPI_CONSUME => free(domain, a, c, true),
+            REASON_DROP => free(domain, b, c, false),
+            SCHEDULE | SCHEDULE_IRQOFF => super::napi::schedule_deferred(domain, a).map(|()| 0),
+            _ => by_gate(domain, upcall, index, entry.args),
+        };
+        if let Err(violation) = result {
+            return Err((HYBRIDS[entry.number], violation));
+        }
+        if domain.is_dead() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn free(domain: &Arc<Domain>, handle: u64, slot: u64, sent: bool) -> Result<u64, Violation> {
+    let skb = domain.skb.in_slot(handle, slot)?;
+    skb::free_buffer(domain, skb, sent).map(|()| 0)
+}
+
+/// Calls the handler of the gate of import `index`.
+fn by_gate(
+    domain: &Arc<Domain>,
+    upcall: &'static str,
+    index: usize,
+    args: [u64; 3],
+) -> Result<u64, Violation> {
+    let import = table::get(index).map(|import| import.class);
+    let Some(Class::Gate {
+        handler,
+        args: checks,
+        ..
+    }) = import
+    else {
+        return Err(Violation::new("bad-ring-entry", index as u64));
+    };
+    let mut frame = Frame::default();
+    [frame.rdi, frame.rsi, frame.rdx] = args;
+    let mut call = Call {
+        domain,
+        frame: &mut frame,
+        context: Context::Atomic,
+        upcall,
+        // Nothing sleeps in an atomic context.
+        deadline: 0,
+    };
+    check_arguments(&call, checks)?;
+    handler(&mut call)
+}

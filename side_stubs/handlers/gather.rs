@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Transmit gathering: packets of a stream wait for each other in the kernel, and one upcall hands
+//! all of them over.
+//!
+//! A kept packet is prepared already: its shadow is [`Held::Transmit`], byte queue limits have
+//! counted it, and the driver frees it like any other once it has it. The shadows are linked by
+//! their `next`, and a loop of the ring-3 library calls the driver's function for one after the
+//! other, as `dev_hard_start_xmit` does. The kernel believes the loop's count of taken packets up to
+//! the number that it gave, and never reads the links back.
+//!
+//! Packets of a queue are appended and handed over under the queue's transmit lock only, so they
+//! keep their order. They are handed over
+//!
+//! * when the stack says that nothing follows, unless they are a stream (`pace.rs`),
+//! * when the stack's limits stop the queue, and when there are [`GATHER_MAX`],
+//! * when the poll ends in which they were sent,
+//! * when the timer says so, which bounds the wait of a stream's packets,
+//! * when the driver wakes a queue whose packets it could not take, and before the interface stops.
+
+use super::net::{NetDevice, State};
+use super::skb::{Held, Skb};
+use super::transmit;
+use crate::call::Violation;
+use crate::side_stubs::contract::LIBRARY_BASE;
+use crate::side_stubs::pace::{Pace, GATHER_MAX, WAIT};
+use crate::side_stubs::ring3;
+use crate::sys::cpu;
+use crate::sys::flush_timer::FlushTimer;
+use crate::sys::lock::BhLock;
+use crate::sys::net_layout::*;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use kernel::prelude::*;
+use kernel::sync::Arc;
+
+/// How long the timer waits for a queue whose lock is taken, and for one that is stopped, in ns.
+const RETRY: u64 = 20_000;
+const STOPPED: u64 = 20_000_000;
+
+/// Packets that wait together, in order.
+#[derive(Default)]
+struct Group {
+    skbs: [Option<Arc<Skb>>; GATHER_MAX],
+    count: usize,
+    /// One of them asks for a time stamp of the device's.
+    stamps: bool,
+}
+
+struct Kept {
+    group: Group,
+    pace: Pace,
+    /// Until when the timer need not hand them over.
+    deadline: u64,
+}
+
+/// What is kept for one transmit queue.
+pub(crate) struct Queue {
+    kept: BhLock<Kept>,
+    /// The number of kept packets, to look at without the lock.
+    count: AtomicUsize,
+    /// The timer will look at them.
+    armed: AtomicBool,
+    timer: FlushTimer,
+}
+
+impl Queue {
+    fn new(n: u32) -> Result<Self> {
+        Ok(Queue {
+            kept: BhLock::new(Kept {
+                group: Group::default(),
+                pace: Pace::default(),
+                deadline: 0,
+            }),
+            count: AtomicUsize::new(0),
+            armed: AtomicBool::new(false),
+            timer: FlushTimer::new(n)?,
+        })
+    }
+
+    /// Names the device that the queue belongs to.
+    pub(super) fn set_owner(&self, device: &Arc<NetDevice>) {
+        self.timer.set_owner(device);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count.load(Ordering::SeqCst) == 0
+    }
+
+    fn arm(&self, after: u64) {
+        self.armed.store(true, Ordering::SeqCst);
+        self.timer.arm(after);
+    }
+
+    fn take(&self, up: bool) -> Group {
+        let now = cpu::now();
+        let mut kept = self.kept.lock();
+        let group = core::mem::take(&mut kept.group);
+        kept.pace.handed_over(now, group.count, up);
+        self.count.store(0, Ordering::SeqCst);
+        group
+    }
+
+    /// Puts the packets of `group` from number `first` on back. The transmit lock is held, so none
+    /// came meanwhile.
+    fn put_back(&self, group: &mut Group, first: usize) {
+        let mut kept = self.kept.lock();
+        let rest = group.skbs.iter_mut().take(group.count).skip(first);
+        let mut count = 0;
+        for (place, skb) in kept.group.skbs.iter_mut().zip(rest) {
+            *place = skb.take();
+            count += 1;
+        }
+        kept.group.count = count;
+        kept.group.stamps = group.stamps;
+        kept.deadline = 0;
+        self.count.store(count, Ordering::SeqCst);
+    }
+}
+
+/// What is kept for `count` queues.
+pub(super) fn queues(count: u32) -> Result<KVec<Queue>> {
+    let mut queues = KVec::with_capacity(count as usize, GFP_KERNEL)?;
+    for n in 0..count {
+        queues.push(Queue::new(n)?, GFP_KERNEL)?;
+    }
+    Ok(queues)
+}
+
+/// The loop of the ring-3 library.
+pub(super) fn function() -> u64 {
+    ring3::find(b"side_gather").map_or(0, |offset| LIBRARY_BASE + offset)
+}
+
+/// A packet that is ready to be handed over.
+pub(super) struct Ready {
+    pub(super) skb: Arc<Skb>,
+    /// The device is to say when it sent it.
+    pub(super) stamp: bool,
+    /// The stack says that another one follows.
+    pub(super) more: bool,
+    /// The stack's limits stopped the queue because of it.
+    pub(super) full: bool,
+}
+
+/// Keeps a packet of queue `n` and hands it over, with those before it, when it is time. Under the
+/// queue's transmit lock. Gives the packet back if it is to go by itself.
+pub(super) fn offer(device: &NetDevice, n: u32, ready: Ready, gathers: bool) -> Option<Ready> {
+    let Some(queue) = device.gather.get(n as usize) else {
+        return Some(ready);
+    };
+    let may_wait = gathers && !ready.stamp && !ready.full;
+    let soon = ready.more || device.is_polled_here();
+    let mut kept = queue.kept.lock();
+    let waits = if may_wait && (soon || kept.group.count != 0) {
+        soon || queue.armed.load(Ordering::SeqCst)
+    } else if may_wait {
+        let now = cpu::now();
+        let waits = kept
+            .pace
+            .waits(now, device.received.load(Ordering::Relaxed));
+        if waits {
+            kept.deadline = now + WAIT;
+        }
+        waits
+    } else {
+        false
+    };
+    if !waits && kept.group.count == 0 {
+        return Some(ready);
+    }
+    let group = &mut kept.group;
+    let Some(place) = group.skbs.get_mut(group.count) else {
+        drop(kept);
+        return Some(ready);
+    };
+    *place = Some(ready.skb);
+    group.count += 1;
+    group.stamps |= ready.stamp;
+    let count = group.count;
+    queue.count.store(count, Ordering::SeqCst);
+    drop(kept);
+    if !waits || count == GATHER_MAX {
+        hand_over(device, n, false);
+    } else if !soon && !queue.armed.swap(true, Ordering::SeqCst) {
+        queue.timer.arm(WAIT);
+    }
+    None
+}
+
+/// Hands the kept packets of queue `n` over. Under the queue's transmit lock, in any context in which
+/// the stack transmits. What the driver does not take stays.
+pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
+    let Some(queue) = device.gather.get(n as usize) else {
+        return;
+    };
+    let mut group = queue.take(up);
+    let Some(first) = group.skbs[0].as_ref().map(|skb| skb.address) else {
+        return;
+    };
+    let transmit = device.ndo[NDO_START_XMIT / 8].load(Ordering::Relaxed);
+    device.sync_in();
+    let domain = &device.domain;
+    let answer = if group.count == 1 {
+        domain.memory.set_xmit_more(cpu::id(), false);
+        let args = [first, device.handle];
+        transmit::call(device, transmit, &args).map(|value| u64::from(!transmit::is_busy(value)))
+    } else {
+        let mut next = 0;
+        for skb in group.skbs[..group.count].iter().rev().flatten() {
+            skb.window.set_word(SKB_NEXT, next);
+            next = skb.address;
+        }
+        let state = device.queue_address(n) + QUEUE_STATE;
+        let args = [transmit, first, device.handle, state];
+        transmit::call(device, device.gather_function, &args)
+    };
+    let taken = match answer {
+        Ok(taken) if taken <= group.count as u64 => taken as usize,
+        Ok(taken) => {
+            domain.breach("ndo_start_xmit", Violation::new("gathered-too-many", taken));
+            return give_up(device, n, group);
+        }
+        Err(_) => return give_up(device, n, group),
+    };
+    if group.stamps {
+        for skb in group.skbs[..taken].iter().flatten() {
+            transmit::note_time_stamp(device, skb);
+        }
+    }
+    if taken < group.count {
+        queue.put_back(&mut group, taken);
+    }
+    device.sync_queue(n);
+    if taken < group.count {
+        queue.arm(match device.real.queue_stopped(n) {
+            true => STOPPED,
+            false => WAIT,
+        });
+    }
+}
+
+/// The domain is dead: the packets wait for the next driver, if there is to be one.
+fn give_up(device: &NetDevice, n: u32, group: Group) {
+    for skb in group.skbs.into_iter().flatten() {
+        let held = core::mem::replace(&mut skb.held.lock().0, Held::Free);
+        if let Held::Transmit { packet, bytes, .. } = held {
+            device.finished(n, bytes);
+            device.unsent(packet, n);
+        }
+    }
+    device.flush(n);
+    device.real.stop_queue(n);
+}
+
+/// The timer of queue `n` says that time is up. In softirq context.
+pub(crate) fn expired(device: &NetDevice, n: u32) {
+    let Some(queue) = device.gather.get(n as usize) else {
+        return;
+    };
+    queue.armed.store(false, Ordering::SeqCst);
+    if queue.is_empty() || device.domain.is_dead() {
+        return;
+    }
+    let looked = device.real.try_transmit_lock(n, || {
+        let now = cpu::now();
+        let deadline = queue.kept.lock().deadline;
+        if now < deadline {
+            queue.arm(deadline - now);
+        } else if device.real.is_held_up(n) || device.is_stopped(n) {
+            queue.arm(STOPPED);
+        } else {
+            hand_over(device, n, true);
+        }
+    });
+    if looked.is_none() {
+        queue.arm(RETRY);
+    }
+}
+
+impl NetDevice {
+    /// Whether queue `n` keeps as many packets as it can.
+    pub(super) fn has_kept_all(&self, n: u32) -> bool {
+        self.gather
+            .get(n as usize)
+            .is_some_and(|queue| queue.count.load(Ordering::Relaxed) == GATHER_MAX)
+    }
+
+    /// Whether this CPU is in a poll of the device, at whose end kept packets are handed over.
+    fn is_polled_here(&self) -> bool {
+        let cpu = self.domain.memory.cpu(cpu::id());
+        cpu.is_some_and(|cpu| cpu.polled.load(Ordering::Relaxed) == self.handle)
+    }
+
+    /// Calls `poll`, the poll of one of the device's instances, and hands over what was sent
+    /// meanwhile. Bottom halves are off.
+    pub(super) fn polled(&self, poll: impl FnOnce() -> i32) -> i32 {
+        let Some(cpu) = self.domain.memory.cpu(cpu::id()) else {
+            return poll();
+        };
+        let before = cpu.polled.swap(self.handle, Ordering::Relaxed);
+        let done = poll();
+        cpu.polled.store(before, Ordering::Relaxed);
+        if done > 0 {
+            self.received.fetch_add(1, Ordering::Relaxed);
+        }
+        for (n, queue) in self.gather.iter().enumerate() {
+            if queue.is_empty() || self.domain.is_dead() {
+                continue;
+            }
+            let n = n as u32;
+            let looked = self.real.try_transmit_lock(n, || {
+                if self.real.is_held_up(n) || self.is_stopped(n) {
+                    queue.arm(STOPPED);
+                } else {
+                    hand_over(self, n, false);
+                }
+            });
+            if looked.is_none() {
+                queue.arm(RETRY);
+            }
+        }
+        done
+    }
+
+    /// Has the timer look at once at the packets that are kept for queue `n`. Any context.
+    pub(crate) fn hurry(&self, n: u32) {
+        if let Some(queue) = self.gather.get(n as usize) {
+            if !queue.is_empty() && !self.is_polled_here() {
+                queue.arm(0);
+            }
+        }
+    }
+
+    /// The interface goes down: hands the kept packets over, and drops those that the driver does
+    /// not take. Process context; the stack transmits no more.
+    pub(super) fn hand_over_all(&self) {
+        for (n, queue) in self.gather.iter().enumerate() {
+            if queue.is_empty() || self.domain.is_dead() {
+                continue;
+            }
+            let n = n as u32;
+            self.real.with_transmit_lock(n, || {
+                hand_over(self, n, false);
+                self.discard(queue, n);
+            });
+        }
+    }
+
+    fn discard(&self, queue: &Queue, n: u32) {
+        let group = queue.take(false);
+        for skb in group.skbs.into_iter().flatten() {
+            let held = core::mem::replace(&mut skb.held.lock().0, Held::Free);
+            if let Held::Transmit { packet, bytes, .. } = held {
+                drop(packet);
+                self.finished(n, bytes);
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                self.domain.skb.keep(&self.domain, skb);
+            }
+        }
+        self.flush(n);
+    }
+
+    /// Whether the driver has stopped queue `n`, by its shadow.
+    pub(super) fn is_stopped(&self, n: u32) -> bool {
+        let place = self.queue_address(n) + QUEUE_STATE;
+        match self.window {
+            Some(window) => window.word(place - self.handle) & DRV_XOFF != 0,
+            None => {
+                let state = self.domain.memory.read::<u64>(place);
+                state.is_ok_and(|state| state & DRV_XOFF != 0)
+            }
+        }
+    }
+
+    /// Wakes queue `n` for the stack, and for the packets that wait for it here.
+    pub(super) fn wake_queue(&self, n: u32) {
+        self.real.wake_queue(n);
+        self.hurry(n);
+    }
+
+    /// Forgets the kept packets and stops the timers: the driver is gone, and nobody transmits any
+    /// more. The packets are found by their shadows. Process context.
+    pub(super) fn forget_kept(&self) {
+        for queue in self.gather.iter() {
+            queue.timer.cancel();
+            let group = queue.take(false);
+            drop(group);
+        }
+    }
+}
+
+impl State {
+    /// As [`NetDevice::forget_kept`] for all devices.
+    pub(super) fn forget_kept(&self) {
+        let mut at = None;
+        while let Some((handle, device)) = self.devices.after(at) {
+            at = Some(handle);
+            device.forget_kept();
+        }
+    }
+}
