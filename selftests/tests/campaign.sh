@@ -5,6 +5,7 @@
 # The trials follow from CAMPAIGN_SEED (1), CAMPAIGN_FIRST (12) and CAMPAIGN_TRIALS (8), and from
 # the driver's file alone: the plan is made here, without a profile of what the load executes.
 # timeout: 800
+# again: a host that stalls can outlast the time limits of a trial
 # vm: --iommu intel --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

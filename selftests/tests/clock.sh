@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Hardware time stamping and the PTP clock: the same answers to the same calls, whether the packaged
 # e1000e runs in the kernel or under SIDE; the clock reads, is set, shifted and slowed.
+# again: a host that stalls shifts one clock against the other
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

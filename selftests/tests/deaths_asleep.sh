@@ -4,6 +4,7 @@
 # in its remove: the machine sleeps and wakes all the same, the interface goes down, and afterwards
 # the interface or the device is as usable as ever.
 # timeout: 800
+# again: a host that stalls can outlast the time limits of recovery
 # vm: --smp 2 --root image --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

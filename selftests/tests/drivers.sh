@@ -4,6 +4,7 @@
 # interface comes up, pings of several sizes and TCP both ways get through, ethtool answers, and
 # unloading leaves nothing. The peer is an e1000e that its driver drives in the kernel, on the same
 # hub. What the emulated card cannot do with the driver in the kernel either is skipped.
+# again: a host that stalls can lose datagrams and delay answers
 # vm: --smp 2 --nic e1000e,net=hub --nic rtl8139,net=hub --nic i82559er,net=hub --nic igb,net=hub
 # timeout: 900
 . "$(dirname "$0")/../lib.sh"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # What ethtool and ip show and change is the same, whether the packaged e1000e runs in the kernel
 # or under SIDE, on the same emulated card.
+# again: counters of the interface go on between two looks
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

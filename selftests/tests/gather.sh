@@ -3,6 +3,7 @@
 # Transmit gathering: packets are handed over several at once, keep their order, and wait for nothing
 # when they come alone; a driver that forges what the loop in ring 3 keeps gains nothing.
 # timeout: 800
+# again: a host that stalls can lose datagrams and delay answers
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

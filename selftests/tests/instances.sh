@@ -4,6 +4,7 @@
 # limits: traffic between them; a limit starves its own domain only, and the death of one instance in the
 # middle of a transfer leaves the others whole.
 # timeout: 800
+# again: a host that stalls can lose datagrams and delay answers
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000e,net=hub --nic e1000e,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

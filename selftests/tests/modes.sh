@@ -3,6 +3,7 @@
 # The base and the optimised mode, and each optimisation alone: traffic passes in all of them, and
 # switching between them under load loses nothing. SWITCHES: how many (1000 in the long form).
 # timeout: 800
+# again: a host that stalls can lose datagrams and delay answers
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

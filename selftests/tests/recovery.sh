@@ -3,6 +3,7 @@
 # The packaged e1000e dies in many places, and its interface stays: name, addresses, settings,
 # qdiscs, sockets.
 # timeout: 800
+# again: a host that stalls can outlast the time limits of recovery
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 # RECOVERIES=N (default 10): deaths between the two looks at the memory.
 . "$(dirname "$0")/../lib.sh"

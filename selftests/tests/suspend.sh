@@ -7,6 +7,7 @@
 # A guest whose root is a virtiofs mount cannot be suspended: this one has its root on a disk.
 # SUSPENDS=all is the long form: turning round at more places, and each sleep twice.
 # timeout: 900
+# again: a host that stalls can outlast the time limits of a wake-up
 # vm: --smp 2 --root image --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The packaged e1000e under SIDE carries traffic as any interface does. MODE: base or optimised.
 # timeout: 800
+# again: a host that stalls can lose datagrams and delay answers
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap

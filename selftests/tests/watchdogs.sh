@@ -4,6 +4,7 @@
 # holds too long, dies with, or does not give back. The driver is ended by the rule, the others who
 # want the lock get it, and the driver works again.
 # timeout: 800
+# again: a host that stalls can outlast the time limits of watchdogs
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap
