@@ -5,13 +5,13 @@
 # unloading leaves nothing. The peer is an e1000e that its driver drives in the kernel, on the same
 # hub. What the emulated card cannot do with the driver in the kernel either is skipped.
 # again: a host that stalls can lose datagrams and delay answers
-# vm: --smp 2 --nic e1000e,net=hub --nic rtl8139,net=hub --nic i82559er,net=hub --nic igb,net=hub
+# vm: --smp 2 --nic e1000e,net=hub --nic rtl8139,net=hub --nic i82559er,net=hub --nic igb,net=hub --nic e1000,net=hub --nic tulip,net=hub --nic vmxnet3,net=hub
 # timeout: 900
 . "$(dirname "$0")/../lib.sh"
 ktap
 
 # MODULE PCI_ID [MTU]: the driver, its card, and the largest packet that is tried.
-DRIVERS=${DRIVERS:-"8139cp:10ec:8139 8139too:10ec:8139 e100:8086:1209 igb:8086:10c9"}
+DRIVERS=${DRIVERS:-"8139cp:10ec:8139 8139too:10ec:8139 e100:8086:1209 igb:8086:10c9 e1000:8086:100e tulip:1011:0019 vmxnet3:15ad:07b0"}
 BYTES=${BYTES:-2000000}
 
 drivers_peer_up() {

@@ -288,6 +288,25 @@ pub(crate) fn netdev_info(call: &mut Call<'_>) -> Outcome {
     interface(call, 0, 1, Level::Info)
 }
 
+/// `__dynamic_pr_debug(descriptor, format, ...)`: of the descriptor nothing is wanted.
+pub(crate) fn pr_debug(call: &mut Call<'_>) -> Outcome {
+    let mut room = [0; FORMAT];
+    let template = read_format(call, 1, &mut room)?;
+    let text = formatted(call, template, 2)?;
+    print::plain(Level::Debug, call.domain.name(), text.as_str());
+    Ok(0)
+}
+
+/// `__dynamic_dev_dbg(descriptor, device, format, ...)`.
+pub(crate) fn dev_debug(call: &mut Call<'_>) -> Outcome {
+    device(call, 1, 2, Level::Debug)
+}
+
+/// `__dynamic_netdev_dbg(descriptor, device, format, ...)`.
+pub(crate) fn netdev_debug(call: &mut Call<'_>) -> Outcome {
+    interface(call, 1, 2, Level::Debug)
+}
+
 /// `netdev_printk(level, device, format, ...)`.
 pub(crate) fn netdev_printk(call: &mut Call<'_>) -> Outcome {
     let level = given_level(call)?;

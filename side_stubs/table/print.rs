@@ -123,10 +123,23 @@ pub(crate) const IMPORTS: &[Import] = &[
         Any,
         print::vsnprintf,
     ),
-    deny("__dynamic_dev_dbg", "dynamic debugging is off in a domain"),
-    deny(
-        "__dynamic_netdev_dbg",
-        "dynamic debugging is off in a domain",
+    // Called where a driver was built with DEBUG; the other sites stay off in a domain.
+    gate(
+        "__dynamic_pr_debug",
+        &[Word, Str, Format],
+        Any,
+        print::pr_debug,
     ),
-    deny("__dynamic_pr_debug", "dynamic debugging is off in a domain"),
+    gate(
+        "__dynamic_dev_dbg",
+        &[Word, Obj(Kind::Device), Str, Format],
+        Any,
+        print::dev_debug,
+    ),
+    gate(
+        "__dynamic_netdev_dbg",
+        &[Word, Obj(Kind::NetDevice), Str, Format],
+        Any,
+        print::netdev_debug,
+    ),
 ];

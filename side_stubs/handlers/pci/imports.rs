@@ -6,7 +6,7 @@ use super::super::irq;
 use super::device::{drop_vectors, Named, PciDevice, Vectors, Window};
 use super::ports;
 use crate::call::{errno, int, Call, Outcome, Violation};
-use crate::side_stubs::config_space::{judge, Verdict};
+use crate::side_stubs::config_space::{device_dependent, judge, Bytes, Role, Verdict};
 use crate::sys::access::PAGE;
 use crate::sys::pci::{layout, PciRef};
 use kernel::prelude::*;
@@ -84,7 +84,14 @@ fn judged(target: &Named, offset: i32, size: usize, new: u32) -> Result<u32, Vio
         return Ok(new);
     }
     let express = u32::from(target.raw.express());
-    match judge(target.role, express, offset as u32, size, old, new) {
+    let free = match target.role {
+        Role::Own => device_dependent(|at| match target.raw.read_config(at as i32, 1) {
+            (value, 0) => Some(value as u8),
+            _ => None,
+        }),
+        Role::Bridge => Bytes::NONE,
+    };
+    match judge(target.role, express, &free, offset as u32, size, old, new) {
         Verdict::Write(value) => Ok(value),
         Verdict::Refused(bits) => Err(Violation::new(
             "config-write",
