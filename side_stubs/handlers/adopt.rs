@@ -13,6 +13,7 @@
 //! The carrier is never taken away meanwhile: the stack would reset the qdiscs.
 
 use super::ethtool::Part;
+use super::late::Late;
 use super::net::{wait_for, NetDevice, State};
 use super::transmit::{transmit, Verdict};
 use crate::call::{Call, Violation};
@@ -99,6 +100,8 @@ pub(crate) struct Interface {
     vlans: BhLock<KVec<(u16, u16)>>,
     /// Packets that a dead driver had not sent, with their queues.
     unsent: BhLock<KVec<(Packet, u32)>>,
+    /// Packets that came with interrupts off.
+    pub(super) late: Late,
 }
 
 impl Interface {
@@ -136,6 +139,7 @@ impl Interface {
     pub(crate) fn give_up(&self) {
         let unsent = core::mem::replace(&mut *self.unsent.lock(), KVec::new());
         drop(unsent);
+        self.late.clear();
         if let Some(owner) = self.owner() {
             owner.real.set_carrier(false);
         }
@@ -191,6 +195,7 @@ pub(crate) fn begin(call: &Call<'_>, device: &NetDevice) -> Result<Arc<Interface
         settings: BhLock::new([const { None }; setters::COUNT]),
         vlans: BhLock::new(KVec::new()),
         unsent: BhLock::new(KVec::new()),
+        late: Late::new()?,
     };
     Ok(Arc::new(interface, GFP_KERNEL)?)
 }
@@ -219,6 +224,7 @@ pub(crate) fn forget(device: &NetDevice) {
     }
     let unsent = core::mem::replace(&mut *interface.unsent.lock(), KVec::new());
     drop(unsent);
+    interface.late.clear();
     let owner = interface.owner.lock().take();
     if let Some(owner) = owner {
         owner.registered.store(false, Ordering::Release);
@@ -596,6 +602,9 @@ impl NetDevice {
         self.sync_queues();
         if had_carrier && self.real.is_running() {
             self.real.announce_carrier();
+        }
+        if let Some(interface) = self.interface.as_ref() {
+            interface.transmit_late();
         }
     }
 

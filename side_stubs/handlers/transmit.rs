@@ -63,9 +63,13 @@ pub(crate) fn transmit(
         device.real.stop_queue(queue);
         return Verdict::Busy(packet);
     }
-    if domain.is_dead() || cpu::irqs_disabled() || function == 0 {
-        // With interrupts off (netconsole) ring 3 cannot be entered.
+    if domain.is_dead() || function == 0 {
         return lost();
+    }
+    if cpu::irqs_disabled() {
+        // Ring 3 is never entered so.
+        device.transmit_later(packet);
+        return Verdict::Taken;
     }
     if device.has_kept_all(queue) {
         return Verdict::Busy(packet);

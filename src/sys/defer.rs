@@ -45,9 +45,9 @@ unsafe extern "C" fn side_wait_for_loading() {
     drop(LOADING.lock());
 }
 
-/// Has `function` called with `domain` from a workqueue. Any context. If there is no memory the
-/// call does not happen, and unloading the driver does its work.
-pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) {
+/// Has `function` called with `domain` from a workqueue. Any context but an NMI. Returns whether it
+/// will be: not if there is no memory, and then unloading the driver does its work.
+pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) -> bool {
     let domain = Arc::into_raw(domain).cast_mut().cast();
     // SAFETY: the shim calls `run` once with both words, or returns false and never does.
     let queued = unsafe { bindings::side_later(Some(run), domain, function as usize) };
@@ -55,6 +55,7 @@ pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) {
         // SAFETY: from `into_raw` above; the shim did not keep it.
         drop(unsafe { Arc::from_raw(domain.cast::<Domain>()) });
     }
+    queued
 }
 
 unsafe extern "C" fn run(domain: *mut core::ffi::c_void, function: usize) {

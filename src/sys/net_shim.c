@@ -54,6 +54,16 @@ void side_skb_in_progress(struct sk_buff *skb)
 	skb_shinfo(skb)->tx_flags |= SKBTX_IN_PROGRESS;
 }
 
+void side_skb_queue_init(struct sk_buff_head *list)
+{
+	skb_queue_head_init(list);
+}
+
+const u32 *side_skb_queue_len(const struct sk_buff_head *list)
+{
+	return &list->qlen;
+}
+
 struct sk_buff *side_skb_get(struct sk_buff *skb)
 {
 	return skb_get(skb);
