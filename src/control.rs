@@ -76,6 +76,7 @@ static OPTIMISATION_FILES: [File; OPTIMISATIONS.len()] = optimisation_files![
     5: c"deferred_completions",
     6: c"chains",
     7: c"transmit_gathering",
+    8: c"interrupt_polls",
 ];
 
 /// Makes /sys/kernel/side.
@@ -311,6 +312,7 @@ fn switch(key: u64, change: impl Fn(u32) -> u32) -> Result {
     let domain = driver.domain().ok_or(ENODEV)?;
     domain.optimisations.store(flags, set);
     domain.net.enter_directly(domain.has(rings::DIRECT_ENTRY));
+    domain.irq.enter_directly(domain.has(rings::DIRECT_ENTRY));
     Ok(())
 }
 
