@@ -67,7 +67,7 @@ static void fail(const char *what)
 
 /* Two instructions an iteration: SOAK_LENGTH. */
 #define SOAK_LENGTH 2
-static void soak(void)
+static __attribute__((noinline)) void soak(void)
 {
 	struct sched_param none = { 0 };
 
