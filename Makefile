@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # The project's commands. Each is a script; this file only names them.
 
-.PHONY: all demo test bench lint format fuzz campaign setup clean help
+.PHONY: all demo test bench profile lint format fuzz campaign setup clean help
 .DEFAULT_GOAL := all
 
 all: ## build build/side.ko
@@ -15,6 +15,9 @@ test: ## host tests, then the selftests in the emulated machine
 
 bench: ## measure native against base and optimised (QUICK=1, BENCH="icount rr", FRESH=1)
 	@QUICK="$(QUICK)" FRESH="$(FRESH)" RATE="$(RATE)" scripts/bench $(BENCH)
+
+profile: ## instructions a packet by function (LOADS="'pktgen-tx 60' 'udp-rr 60'", PACKETS=200)
+	@PACKETS="$(PACKETS)" MODES="$(MODES)" ROWS="$(ROWS)" scripts/profile $(LOADS)
 
 lint: ## formatting, clippy, objtool, and the project's own rules
 	@scripts/lint

@@ -439,8 +439,9 @@ class Machine:
     async def run_helper(self, line):
         """Runs a program beside the emulator for the guest; the answer is what it prints."""
         name, *arguments = shlex.split(line)
-        path = f"/side/selftests/switcher/{name}.py"
-        if not re.fullmatch(r"[a-z_]+", name) or not os.path.exists(path):
+        paths = [f"/side/selftests/{folder}/{name}.py" for folder in ("switcher", "measure")]
+        path = next((path for path in paths if os.path.exists(path)), None)
+        if not re.fullmatch(r"[a-z_]+", name) or path is None:
             return f"Error: there is no helper {name}\n"
         process = await asyncio.create_subprocess_exec(
             "python3", "-B", path, *arguments, env={**os.environ, "SIDE_GDB": GDB},

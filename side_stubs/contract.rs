@@ -72,6 +72,9 @@ pub const VCPU_POOL: [u64; 2] = [0x3000, 0x3400];
 pub const VCPU_SOFTNET_DATA: u64 = 1024;
 /// Offset of `numa_node` (i32): a domain sees one node, 0.
 pub const VCPU_NUMA_NODE: u64 = 80;
+/// Offset of the address (u64) of the NAPI instance whose poll follows the running interrupt handler
+/// in the same upcall, or 0.
+pub const VCPU_FOLLOWED: u64 = 88;
 /// Offset of the first per-CPU variable without a fixed place.
 pub const VCPU_FREE: u64 = 2048;
 /// The value of an idle `__preempt_count`.

@@ -38,8 +38,11 @@ pub const CHAINS: u32 = 1 << 6;
 /// Packets to transmit are gathered, and handed over several at once.
 pub const TRANSMIT_GATHERING: u32 = 1 << 7;
 
+/// An interrupt is served in the poll that its handler asks for, by one upcall for both.
+pub const INTERRUPT_POLLS: u32 = 1 << 8;
+
 /// All optimisations, in the order of their bits.
-pub const OPTIMISATIONS: [Optimisation; 8] = [
+pub const OPTIMISATIONS: [Optimisation; 9] = [
     Optimisation {
         name: "direct_entry",
         bit: DIRECT_ENTRY,
@@ -71,6 +74,10 @@ pub const OPTIMISATIONS: [Optimisation; 8] = [
     Optimisation {
         name: "transmit_gathering",
         bit: TRANSMIT_GATHERING,
+    },
+    Optimisation {
+        name: "interrupt_polls",
+        bit: INTERRUPT_POLLS,
     },
 ];
 

@@ -40,13 +40,14 @@ static TOP_FILES: [File; 2] = [
     File::new(c"unload", None, Some(store_unload)),
 ];
 
-static DRIVER_FILES: [File; 16] = [
+static DRIVER_FILES: [File; 17] = [
     File::new(c"state", Some(show_state), None),
     File::new(c"mode", Some(show_mode), Some(store_mode)),
     File::new(c"params", Some(show_params), None),
     File::new(c"memory", Some(show_memory), None),
     File::new(c"memory_max", Some(show_memory_max), Some(store_memory_max)),
     File::secret(c"view", show_view),
+    File::secret(c"sections", show_sections),
     File::new(c"crossings", Some(show_crossings), None),
     File::new(c"last_fault", Some(show_last_fault), None),
     File::new(c"budget_us", Some(show_budget), Some(store_budget)),
@@ -75,6 +76,7 @@ static OPTIMISATION_FILES: [File; OPTIMISATIONS.len()] = optimisation_files![
     5: c"deferred_completions",
     6: c"chains",
     7: c"transmit_gathering",
+    8: c"interrupt_polls",
 ];
 
 /// Makes /sys/kernel/side.
@@ -310,6 +312,7 @@ fn switch(key: u64, change: impl Fn(u32) -> u32) -> Result {
     let domain = driver.domain().ok_or(ENODEV)?;
     domain.optimisations.store(flags, set);
     domain.net.enter_directly(domain.has(rings::DIRECT_ENTRY));
+    domain.irq.enter_directly(domain.has(rings::DIRECT_ENTRY));
     Ok(())
 }
 
@@ -399,6 +402,16 @@ fn show_last_fault(key: u64, page: &mut Page<'_>) -> Result {
 
 /// Every present entry of the view's roots, in ranges. The user half, which all CPUs share, is
 /// listed for the first; what does not fit into the page is said to be missing.
+fn show_sections(key: u64, page: &mut Page<'_>) -> Result {
+    let mut result = Ok(());
+    by_key(key)?.image.each_part(&mut |base, _, sections| {
+        if result.is_ok() {
+            result = writeln!(page, "{base:#x}").and_then(|()| sections(page));
+        }
+    });
+    written(result)
+}
+
 fn show_view(key: u64, page: &mut Page<'_>) -> Result {
     let domain = by_key(key)?;
     let view = domain.memory.view();

@@ -48,6 +48,8 @@ pub(crate) struct Domain {
     pub(crate) upcalls: crate::counters::Upcalls,
     /// Imports that this driver names: a call of any other is a breach.
     pub(crate) imported: KVVec<AtomicBool>,
+    /// Which of the imports with a local answer those are: bits by their numbers in `rings.rs`.
+    pub(crate) hybrids: AtomicU32,
     /// Ring-3 time that one upcall may use, in ns: process context, atomic context.
     pub(crate) budget: [AtomicU64; 2],
     /// The optimisations that are on: bits of `rings.rs`.
@@ -106,6 +108,7 @@ impl Domain {
             crossings,
             upcalls: crate::counters::Upcalls::new()?,
             imported,
+            hybrids: AtomicU32::new(0),
             budget: [AtomicU64::new(10_000_000_000), AtomicU64::new(500_000_000)],
             optimisations: AtomicU32::new(0),
             recent: crate::counters::Recent::new()?,

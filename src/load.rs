@@ -238,6 +238,12 @@ fn build(files: KVec<Opened>, line: &[u8], instance: Instance) -> Result<Arc<Dom
     for (index, address) in resolved.known.iter().enumerate() {
         domain.imported[index].store(*address != 0, Ordering::Relaxed);
     }
+    for (n, name) in rings::HYBRIDS.iter().enumerate() {
+        let place = table::find(name.as_bytes()).and_then(|index| domain.imported.get(index));
+        if place.is_some_and(|imported| imported.load(Ordering::Relaxed)) {
+            domain.hybrids.fetch_or(1 << n, Ordering::Relaxed);
+        }
+    }
     Ok(domain)
 }
 

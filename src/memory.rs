@@ -31,6 +31,8 @@ pub(crate) struct VirtualCpu {
     pub(crate) ring_base: AtomicU64,
     /// The shadow of the network device in whose poll this CPU is, or 0.
     pub(crate) polled: AtomicU64,
+    /// The NAPI instance that was scheduled last on this CPU, by its handle, or 0.
+    pub(crate) scheduled: AtomicU64,
     /// The whole area: the ring and the pools.
     pub(crate) window: Window,
     /// `softnet_data`'s word that holds `xmit.more`.
@@ -115,6 +117,7 @@ impl Memory {
             ring_count: SharedWord::new(&pages, VCPU_RING_COUNT)?,
             ring_base: AtomicU64::new(0),
             polled: AtomicU64::new(0),
+            scheduled: AtomicU64::new(0),
             window: Window::new(&pages),
             area: SharedWord::new(&pages, VCPU_SOFTNET_DATA)?,
         };

@@ -86,12 +86,18 @@ pktgen_configure() {
 	done
 }
 
-# pktgen_run WORKLOAD COUNT: nanoseconds from the first packet to the last, by pktgen's own account.
+# For who looks into the window that is measured: called before and after the run.
+window_open() { :; }
+window_close() { :; }
+
+# pktgen_run WORKLOAD COUNT [window]: nanoseconds from the first packet to the last, by pktgen's own account.
 # It never waits between them, so on a machine of one CPU all of them are instructions for it.
 pktgen_run() {
 	local run="" device=$NIC said
 	if [ "$1" != pktgen-tx ]; then run="in_peer" device=$PEER; fi
+	[ -z "${3:-}" ] || window_open || return 1
 	$run sh -c "echo count $2 >/proc/net/pktgen/$device && echo start >/proc/net/pktgen/pgctrl"
+	[ -z "${3:-}" ] || window_close || return 1
 	said=$($run cat "/proc/net/pktgen/$device")
 	grep -q "pkts-sofar: $2 " <<<"$said" && said=$(sed -n 's/^Result: OK: \([0-9]*\)(.*/\1/p' <<<"$said") &&
 		[ -n "$said" ] || { echo "measure: pktgen did not send $2 packets: $said" >&2; return 1; }
@@ -171,10 +177,12 @@ measure() {
 	before=$(crossings_now)
 	if [ $kind = pktgen ]; then
 		pktgen_run "$workload" $warm >/dev/null || return 1
-		elapsed=$(pktgen_run "$workload" "$count") || return 1
+		elapsed=$(pktgen_run "$workload" "$count" window) || return 1
 		output="elapsed $elapsed soaked 0 messages $count"
 	else
+		window_open || return 1
 		output=$("$LOAD" $kind $size "$messages" warm=$warm) || status=$?
+		window_close || return 1
 	fi
 	after=$(crossings_now)
 	received=$(($(received_now) - received))

@@ -67,7 +67,7 @@ static void fail(const char *what)
 
 /* Two instructions an iteration: SOAK_LENGTH. */
 #define SOAK_LENGTH 2
-static void soak(void)
+static __attribute__((noinline)) void soak(void)
 {
 	struct sched_param none = { 0 };
 
@@ -81,7 +81,8 @@ struct moment {
 	uint64_t time, soaked;
 };
 
-static struct moment now(void)
+/* Not inlined: a profile finds the window by its calls (bench/profile.sh). */
+static __attribute__((noinline)) struct moment now(void)
 {
 	struct timespec t;
 	struct moment m;

@@ -17,6 +17,7 @@
 #define AREA 0x11000000ul
 #define RING_COUNT (AREA + 56)
 #define SMALL_COUNT (AREA + 64)
+#define FOLLOWED (AREA + 88)
 #define RING (AREA + 0x1000)
 #define SMALL_POOL (AREA + 0x3000)
 #define SLOT 248
@@ -114,6 +115,13 @@ static void on_timer(struct timer_list *unused)
 	case 15: /* what is allowed: a call by the ring like one by the gate */
 		entry(0, KFREE_ANY, (unsigned long)skb, 1, slot);
 		count(1);
+		break;
+	case 16: /* a poll is said to follow that does not: the schedule is the driver's own loss */
+		store(FOLLOWED, (unsigned long)skb);
+		__napi_schedule((void *)skb);
+		break;
+	case 17: /* the kernel is said to poll an instance of its own */
+		store(FOLLOWED, 0xffffffff81000000);
 		break;
 	case 99: /* never: so that the imports are there */
 		gro_receive_skb((void *)skb, skb);

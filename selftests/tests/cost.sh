@@ -59,17 +59,17 @@ for wanted in native base optimised; do
 	passed tcp-rx 1514
 	case $mode in
 	base)
-		ceiling pktgen-tx 650 11600
-		ceiling flood-rx 850 16000
-		ceiling tcp-tx 1000 19500
-		ceiling tcp-rx 830 15800
+		ceiling pktgen-tx 650 10900
+		ceiling flood-rx 850 15000
+		ceiling tcp-tx 1000 17500
+		ceiling tcp-rx 830 14500
 		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
 		;;
 	optimised)
-		ceiling pktgen-tx 15 2150
-		ceiling flood-rx 14 1850
-		ceiling tcp-tx 60 3900
-		ceiling tcp-rx 35 2500
+		ceiling pktgen-tx 15 1300
+		ceiling flood-rx 12 900
+		ceiling tcp-tx 35 1900
+		ceiling tcp-rx 22 1900
 		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
 		;;
 	esac

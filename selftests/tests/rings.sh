@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
-# A driver forges entries of the ring of deferred calls, their count and its pools of buffers, in both
-# modes: it gains what the same call by the gate would have gained it.
+# A driver forges entries of the ring of deferred calls, their count, its pools of buffers and the word
+# that says which poll follows, in both modes: it gains what the same call by the gate would have gained it.
 # timeout: 800
 # vm: --smp 2 --nic e1000,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
@@ -48,6 +48,8 @@ done <<END
 13 none kernel-address a kernel address in the pool
 14 none none a count beyond the pool
 15 none none an honest entry
+16 not-a-napi none a schedule whose poll is said to follow
+17 none none a kernel address as the instance whose poll follows
 END
 no_complaint() { ! dmesg | grep -E 'BUG|WARNING|Oops|lockup|stall'; }
 check "no complaint of the kernel" no_complaint

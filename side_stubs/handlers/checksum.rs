@@ -38,7 +38,7 @@ fn each_piece(
         Ok::<(), Violation>(())
     };
     run(claims.data, claims.len - claims.data_len)?;
-    let end = skb.end();
+    let end = skb.held.lock().1;
     let count: u8 = call.read(end + SHARED_NR_FRAGS as u64)?;
     if usize::from(count) > MAX_FRAGS {
         return Err(Violation::new("too-many-fragments", count.into()));

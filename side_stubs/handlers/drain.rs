@@ -72,19 +72,23 @@ fn carry_out(
     entries: Range<u64>,
 ) -> Result<(), (&'static str, Violation)> {
     let mut polled: Option<(u64, Arc<Napi>)> = None;
+    let hybrids = domain.hybrids.load(Ordering::Relaxed);
     for n in entries {
         let place = VCPU_RING + n * RING_ENTRY_SIZE;
-        let word = |n: u64| cpu.window.word(place + n * 8);
-        let words = [word(0), word(1), word(2), word(3)];
+        let fetched = cpu.window.part::<{ RING_ENTRY_SIZE as usize }>(place);
+        let words = fetched.map_or([0; 4], |entry| {
+            [
+                entry.get::<_, 0>(),
+                entry.get::<_, 8>(),
+                entry.get::<_, 16>(),
+                entry.get::<_, 24>(),
+            ]
+        });
         let Some(entry) = decode(words) else {
             return Err(("deferred", Violation::new("bad-ring-entry", words[0])));
         };
-        // The address of the gate tells the place in the import table.
-        let gate = domain.memory.control(entry.number as u64 * 8);
-        let index = stub_index(gate.wrapping_add(2)).unwrap_or(0) as usize;
-        let imported = domain.imported.get(index);
-        if !imported.is_some_and(|imported| imported.load(Ordering::Relaxed)) {
-            let violation = Violation::new("not-imported", index as u64);
+        if hybrids >> entry.number & 1 == 0 {
+            let violation = Violation::new("not-imported", words[0]);
             return Err((HYBRIDS[entry.number], violation));
         }
         let [a, b, c] = entry.args;
@@ -105,7 +109,12 @@ fn carry_out(
             CONSUME | NAPI_CONSUME => free(domain, a, c, true),
             REASON_DROP => free(domain, b, c, false),
             SCHEDULE | SCHEDULE_IRQOFF => super::napi::schedule_deferred(domain, a).map(|()| 0),
-            _ => by_gate(domain, upcall, index, entry.args),
+            _ => {
+                // The address of the gate tells the place in the import table.
+                let gate = domain.memory.control(entry.number as u64 * 8);
+                let index = stub_index(gate.wrapping_add(2)).unwrap_or(0) as usize;
+                by_gate(domain, upcall, index, entry.args)
+            }
         };
         if let Err(violation) = result {
             return Err((HYBRIDS[entry.number], violation));

@@ -126,9 +126,9 @@ pub(super) fn queues(count: u32) -> Result<KVec<Queue>> {
     Ok(queues)
 }
 
-/// The loop of the ring-3 library.
-pub(super) fn function() -> u64 {
-    ring3::find(b"side_gather").map_or(0, |offset| LIBRARY_BASE + offset)
+/// The domain address of the function `name` of the ring-3 library.
+pub(super) fn function(name: &[u8]) -> u64 {
+    ring3::find(name).map_or(0, |offset| LIBRARY_BASE + offset)
 }
 
 /// A packet that is ready to be handed over.

@@ -7,22 +7,30 @@
 //! upcall, then lets the line go. Messages are edges, so each one counted is followed by at least
 //! one later upcall, also when it came while the driver had the interrupt disabled.
 //!
+//! A message whose handler was seen to schedule a NAPI instance goes another way where
+//! `interrupt_polls` is on: the hard handler claims and schedules the instance, as the driver's own
+//! would, and its poll makes one upcall of handler and poll. Handlers of one interrupt still follow
+//! each other: whoever makes the upcall has set `running`, and looks afterwards whether more came. An
+//! instance that cannot be claimed leaves the interrupt to the tasklet.
+//!
 //! Disabling has two halves: the kernel's, on the number, and SIDE's count, which holds off the
 //! tasklet. Waiting for a handler means waiting until the tasklet has served what was counted.
 
+use super::napi::Napi;
 use super::pci::device::Source;
 use super::pci::PciDevice;
 use crate::call::{errno, Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::fault_handler::watch::Rate;
-use crate::run::{self, Context};
+use crate::run::{self, Context, Ended};
+use crate::side_stubs::rings::{DIRECT_ENTRY, INTERRUPT_POLLS};
 use crate::sys::irq::{self, Tasklet};
 use crate::sys::lock::BhLock;
 use crate::sys::{cpu, pci::PciRef};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::{Arc, ArcBorrow, SetOnce};
 
 /// `IRQF_SHARED`, and what else a driver may ask for: `IRQF_PROBE_SHARED`, `IRQF_NO_SUSPEND`,
 /// `IRQF_NO_AUTOEN`.
@@ -56,14 +64,18 @@ pub(crate) struct Irq {
     source: Source,
     /// All of them can stop their line; else the kernel's disable does.
     maskable: bool,
-    handler: u64,
+    pub(super) handler: u64,
     thread_fn: u64,
-    dev_id: u64,
+    pub(super) dev_id: u64,
+    /// The NAPI instance that the handler of a message was seen to schedule first.
+    napi: SetOnce<Arc<Napi>>,
     /// Interrupts counted by the hard handler, and how many of them an upcall has covered.
     raised: AtomicU64,
     served: AtomicU64,
-    /// The CPU on which the tasklet makes the upcall, or -1.
+    /// The CPU on which the tasklet or a poll makes the upcall, or -1.
     running: AtomicI32,
+    /// Those who may be about to schedule the tasklet without being its hard handler.
+    schedulers: AtomicU32,
     /// Disables by the driver that are not undone.
     disabled: AtomicU32,
     /// The number is disabled on behalf of an upcall to come.
@@ -105,6 +117,13 @@ impl State {
     /// Frees every interrupt.
     pub(crate) fn release(&self, domain: &Arc<Domain>) {
         release_if(domain, |_| true);
+    }
+
+    /// Lets the kernel call the proxies of all tasklets directly, or by slots that trap.
+    pub(crate) fn enter_directly(&self, direct: bool) {
+        for irq in self.list.lock().iter() {
+            irq::enter_directly(irq, direct);
+        }
     }
 
     fn find(&self, f: impl Fn(&Irq) -> bool) -> Option<Arc<Irq>> {
@@ -197,6 +216,16 @@ impl Irq {
     /// Frees the interrupt, which no list holds any more. Process context.
     fn free(self: &Arc<Self>) {
         self.gone.store(true, Ordering::SeqCst);
+        // A poll may be in the handler, and end with a look at what else came.
+        while self.running.load(Ordering::SeqCst) >= 0
+            || self.schedulers.load(Ordering::SeqCst) != 0
+        {
+            cpu::sleep_ms(1);
+        }
+        // From here on no handler runs that could be seen to schedule one.
+        if let Some(napi) = self.napi.as_ref() {
+            napi.unfollow(self);
+        }
         irq::free(self);
         if self.held_off.swap(false, Ordering::SeqCst) {
             irq::enable(self.number);
@@ -225,31 +254,100 @@ pub(crate) fn hard(irq: &Irq) -> Answer {
     if irq.handler == 0 {
         return Answer::Thread;
     }
-    irq::schedule(irq);
+    if !irq.poll_instead() {
+        irq::schedule(irq);
+    }
     Answer::Handled
 }
 
 /// The tasklet: one upcall for all that was counted so far.
-pub(crate) fn bottom_half(irq: &Irq) {
-    irq.running.store(cpu::id() as i32, Ordering::SeqCst);
-    let sample = irq.raised.load(Ordering::SeqCst);
-    if !irq.is_off() && irq.handler != 0 && sample != irq.served.load(Ordering::SeqCst) {
+pub(crate) fn bottom_half(irq: ArcBorrow<'_, Irq>) {
+    // Else another CPU is at it, and looks again when it is through.
+    if let Some(sample) = irq.begin() {
         let args = [u64::from(irq.number), irq.dev_id];
-        irq.watch();
+        let cpu = irq.domain.memory.cpu(cpu::id());
+        if let Some(cpu) = cpu {
+            cpu.scheduled.store(0, Ordering::Relaxed);
+        }
         let answer = run::upcall(&irq.domain, "irq", irq.handler, &args, Context::Atomic);
-        irq.served.store(sample, Ordering::SeqCst);
-        if let Ok(answer) = answer {
-            let wake = answer & 0xffff_ffff == WAKE_THREAD && irq.thread_fn != 0;
-            if wake {
-                irq::wake_thread(irq);
-            }
-            irq.release_line();
+        if let (Ok(_), Some(cpu)) = (&answer, cpu) {
+            learn(irq, cpu.scheduled.load(Ordering::Relaxed));
+        }
+        irq.end(sample, answer);
+    }
+}
+
+/// Notes that the handler has scheduled the NAPI instance `handle`, if that is the first and no other
+/// interrupt's.
+fn learn(irq: ArcBorrow<'_, Irq>, handle: u64) {
+    if handle == 0 || irq.source != Source::Message || irq.napi.as_ref().is_some() {
+        return;
+    }
+    if let Some(napi) = irq.domain.net.napis.get(handle) {
+        if napi.follow(irq) {
+            irq.napi.populate(napi);
         }
     }
-    irq.running.store(-1, Ordering::SeqCst);
-    // An interrupt or an enable may have come after the sample.
-    if irq.is_pending() && !irq.is_off() && irq.handler != 0 {
-        irq::schedule(irq);
+}
+
+impl Irq {
+    /// Begins to serve what was counted, unless there is nothing or another CPU is at it. The count
+    /// goes to [`Irq::end`], after one call of the handler. Bottom halves are off.
+    pub(super) fn begin(&self) -> Option<u64> {
+        if !self.is_pending() || self.handler == 0 {
+            return None;
+        }
+        let (free, here) = (-1, cpu::id() as i32);
+        self.running
+            .compare_exchange(free, here, Ordering::SeqCst, Ordering::SeqCst)
+            .ok()?;
+        let sample = self.raised.load(Ordering::SeqCst);
+        if self.is_off() || sample == self.served.load(Ordering::SeqCst) {
+            self.running.store(-1, Ordering::SeqCst);
+            self.look_again();
+            return None;
+        }
+        self.watch();
+        Some(sample)
+    }
+
+    /// The handler has answered.
+    pub(super) fn end(&self, sample: u64, answer: Result<u64, Ended>) {
+        self.served.store(sample, Ordering::SeqCst);
+        if let Ok(answer) = answer {
+            if answer & 0xffff_ffff == WAKE_THREAD && self.thread_fn != 0 {
+                irq::wake_thread(self);
+            }
+            self.release_line();
+        }
+        self.running.store(-1, Ordering::SeqCst);
+        // An interrupt or an enable may have come after the sample.
+        self.look_again();
+    }
+
+    /// Schedules the tasklet if something is to be served.
+    fn look_again(&self) {
+        if !self.is_pending() || self.handler == 0 {
+            return;
+        }
+        // Counted first: either who frees the interrupt waits for this, or this sees that it is gone.
+        self.schedulers.fetch_add(1, Ordering::SeqCst);
+        if !self.is_off() {
+            irq::schedule(self);
+        }
+        self.schedulers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Has the NAPI instance that the handler schedules polled, which serves the interrupt too.
+    /// Whether that could be done. Interrupts are off.
+    fn poll_instead(&self) -> bool {
+        if !self.domain.has(INTERRUPT_POLLS) {
+            return false;
+        }
+        match self.napi.as_ref() {
+            Some(napi) => napi.interrupted(),
+            None => false,
+        }
     }
 }
 
@@ -346,7 +444,9 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
         dev_id,
         raised: AtomicU64::new(0),
         served: AtomicU64::new(0),
+        napi: SetOnce::new(),
         running: AtomicI32::new(-1),
+        schedulers: AtomicU32::new(0),
         disabled: AtomicU32::new(u32::from(flags & NO_AUTOEN != 0)),
         held_off: AtomicBool::new(false),
         gone: AtomicBool::new(false),
@@ -397,7 +497,7 @@ fn start(irq: Irq, flags: u32) -> Result {
         }
     }
     // A thread of the kernel's is there only for a driver that has a thread function.
-    irq::request(&irq, flags, irq.thread_fn != 0)?;
+    irq::request(&irq, flags, irq.thread_fn != 0, domain.has(DIRECT_ENTRY))?;
     let kept = {
         let mut list = domain.irq.list.lock();
         // Under the lock: either the release after a death sees the entry, or this sees the death.
@@ -438,8 +538,8 @@ pub(crate) fn enable(call: &mut Call<'_>) -> Outcome {
     match before {
         Ok(before) => {
             irq::enable(irq.number);
-            if before == 1 && irq.is_pending() {
-                irq::schedule(&irq);
+            if before == 1 {
+                irq.look_again();
             }
             Ok(0)
         }

@@ -8,10 +8,11 @@
 //! returns below its budget always completes the twin. And enabling and disabling alternate, or
 //! the kernel would wait for ever.
 
+use super::irq::Irq;
 use super::net::{wait_for, NetDevice};
 use crate::call::{Call, Outcome, Violation};
 use crate::domain::Domain;
-use crate::run::{self, Context};
+use crate::run::{self, Context, Ended};
 use crate::side_stubs::rings::DIRECT_ENTRY;
 use crate::sys::lock::BhLock;
 use crate::sys::napi::Twin;
@@ -52,6 +53,8 @@ pub(crate) struct Napi {
     /// The buffer that `napi_get_frags` gave the driver and `napi_gro_frags` has not taken; 0 if
     /// there is none.
     pub(crate) fragments: AtomicU64,
+    /// The interrupt whose handler was seen to schedule the instance: a poll serves it too.
+    interrupt: BhLock<Option<Arc<Irq>>>,
 }
 
 impl Napi {
@@ -93,8 +96,7 @@ impl Napi {
         let this = number << 16 | (cpu::id() as u64 + 1);
         self.polling.store(this, Ordering::Release);
         self.device.sync_in();
-        let args = [self.handle, u64::from(budget as u32)];
-        let answer = run::upcall(domain, "poll", self.function, &args, Context::Atomic);
+        let answer = self.call(budget);
         let ours = self.take_poll(this);
         self.device.flush_all();
         let done = match answer {
@@ -119,6 +121,64 @@ impl Napi {
             self.show_state();
         }
         done
+    }
+
+    /// Calls the driver's poll, and before that the handler of an interrupt that has come, in one upcall.
+    fn call(&self, budget: i32) -> Result<u64, Ended> {
+        let domain = &self.device.domain;
+        let budget = u64::from(budget as u32);
+        let interrupt = self.interrupt.lock().clone();
+        let begun = interrupt.and_then(|irq| irq.begin().map(|sample| (irq, sample)));
+        let Some((irq, sample)) = begun else {
+            let args = [self.handle, budget];
+            return run::upcall(domain, "poll", self.function, &args, Context::Atomic);
+        };
+        let number = u64::from(irq.number);
+        let args = [
+            irq.handler,
+            number,
+            irq.dev_id,
+            self.function,
+            self.handle,
+            budget,
+        ];
+        let function = self.device.interrupt_poll_function;
+        let answer = run::upcall(domain, "irq-poll", function, &args, Context::Atomic);
+        irq.end(sample, answer.map(|value| value >> 32));
+        answer.map(|value| value & 0xffff_ffff)
+    }
+
+    /// An interrupt has come whose handler schedules the instance: does so in its place. Whether the
+    /// instance was free to be claimed. Interrupts are off.
+    pub(super) fn interrupted(&self) -> bool {
+        let claimed = self.twin.prepare();
+        if claimed {
+            self.twin.schedule();
+        }
+        claimed
+    }
+
+    /// From now on a poll serves `irq` too, unless it serves another interrupt. Returns whether it does.
+    pub(super) fn follow(&self, irq: ArcBorrow<'_, Irq>) -> bool {
+        let mut interrupt = self.interrupt.lock();
+        if interrupt.is_some() {
+            return false;
+        }
+        *interrupt = Some(irq.into());
+        true
+    }
+
+    /// Undoes [`Napi::follow`]: the interrupt is being freed.
+    pub(super) fn unfollow(&self, irq: &Arc<Irq>) {
+        let mut interrupt = self.interrupt.lock();
+        if interrupt
+            .as_ref()
+            .is_some_and(|kept| Arc::ptr_eq(kept, irq))
+        {
+            let kept = interrupt.take();
+            drop(interrupt);
+            drop(kept);
+        }
     }
 
     /// Ends poll `this` if it has not ended. Returns whether it had not: then the twin is the
@@ -159,6 +219,9 @@ impl Napi {
             return Err(Violation::new("napi-not-prepared", self.handle));
         }
         claims.prepared = false;
+        if let Some(cpu) = self.device.domain.memory.cpu(cpu::id()) {
+            cpu.scheduled.store(self.handle, Ordering::Relaxed);
+        }
         self.twin.schedule();
         Ok(())
     }
@@ -326,6 +389,7 @@ fn add(call: &Call<'_>, weight: i32) -> Outcome {
             budget: AtomicI32::new(0),
             listed: AtomicBool::new(false),
             fragments: AtomicU64::new(0),
+            interrupt: BhLock::new(None),
         },
         GFP_KERNEL,
     );

@@ -98,8 +98,9 @@ pub(crate) struct NetDevice {
     pub(crate) regs_len: AtomicI32,
     /// What it last said of the number of strings of each set.
     pub(crate) set_counts: [AtomicI32; 32],
-    /// The ring-3 library's loop that transmits several packets.
+    /// The ring-3 library's loop that transmits several packets, and its call of a handler and a poll.
     pub(super) gather_function: u64,
+    pub(super) interrupt_poll_function: u64,
     /// Counts polls that received something.
     pub(super) received: AtomicU32,
     /// Packets that SIDE itself had to drop.
@@ -363,7 +364,8 @@ impl NetDevice {
                 last_stats: BhLock::new([0; STATS_WORDS]),
                 regs_len: AtomicI32::new(0),
                 set_counts: [const { AtomicI32::new(0) }; 32],
-                gather_function: gather::function(),
+                gather_function: gather::function(b"side_gather"),
+                interrupt_poll_function: gather::function(b"side_interrupt_poll"),
                 received: AtomicU32::new(0),
                 dropped: AtomicU64::new(0),
                 interface: SetOnce::new(),

@@ -38,37 +38,36 @@ fn take(
             _ => return Err(Violation::new("skb-not-received", handle)),
         }
     };
-    // One look at the shadow: everything is decided from this copy.
-    let mut image = [0; SKB_SIZE];
-    skb.window.read(0, &mut image)?;
-    let word =
-        |at: usize| u32::from_ne_bytes([image[at], image[at + 1], image[at + 2], image[at + 3]]);
-    let half = |at: usize| u16::from_ne_bytes([image[at], image[at + 1]]);
-    let data = u64::from(word(SKB_DATA)) | u64::from(word(SKB_DATA + 4)) << 32;
-    let (len, data_len) = (word(SKB_LEN), word(SKB_DATA_LEN));
+    // One look at each field of the shadow: everything is decided from these copies.
+    let shadow = skb.window.part::<SKB_SIZE>(0)?;
+    let data: u64 = shadow.get::<_, SKB_DATA>();
+    let (len, data_len) = (
+        shadow.get::<u32, SKB_LEN>(),
+        shadow.get::<_, SKB_DATA_LEN>(),
+    );
+    let mac: u16 = shadow.get::<_, SKB_MAC>();
     // A local `eth_type_trans` shows by the header's place only.
     let behind = data.wrapping_sub(u64::from(packet::ETH_HLEN) + skb.head());
-    let pulled = pulled || behind == u64::from(half(SKB_MAC));
+    let pulled = pulled || behind == u64::from(mac);
     let frame = packet::received(skb.head(), end, data, len, data_len, pulled)
         .map_err(|rule| Violation::new(rule, len.into()))?;
-    let mut info = [0; SHARED_FRAGS];
-    skb.read_data(domain, end, &mut info)?;
-    let mut hwtstamp = [0; 8];
-    hwtstamp.copy_from_slice(&info[SHARED_HWTSTAMP..SHARED_HWTSTAMP + 8]);
-
-    let bits = [image[SKB_BITS], image[SKB_BITS + 1], image[SKB_BITS + 2]];
-    let hash = word(SKB_HASH);
-    let vlan_proto = half(SKB_VLAN);
+    let (fragments, hwtstamp) = skb.shared(domain, end)?;
+    let bits = [
+        shadow.get::<u8, SKB_BITS>(),
+        shadow.get::<u8, { SKB_BITS + 2 }>(),
+    ];
+    let hash: u32 = shadow.get::<_, SKB_HASH>();
+    let vlan_proto: u16 = shadow.get::<_, SKB_VLAN>();
     let meta = RxMeta {
-        hwtstamp: i64::from_ne_bytes(hwtstamp),
+        hwtstamp,
         hash,
         vlan_proto,
-        vlan_tci: half(SKB_VLAN + 2),
-        queue: match half(SKB_QUEUE) {
+        vlan_tci: shadow.get::<_, { SKB_VLAN + 2 }>(),
+        queue: match shadow.get::<u16, SKB_QUEUE>() {
             0 => u16::MAX,
             n => n - 1,
         },
-        hash_type: match (hash, bits[2] & SKB_L4_HASH != 0) {
+        hash_type: match (hash, bits[1] & SKB_L4_HASH != 0) {
             (0, _) => 0,
             (_, false) => 1,
             (_, true) => 2,
@@ -76,11 +75,10 @@ fn take(
         has_vlan: matches!(u16::from_be(vlan_proto), 0x8100 | 0x88a8),
         checked: bits[0] >> SKB_IP_SUMMED_SHIFT & 3 == 1 && device.real.features() & RXCSUM != 0,
     };
-    let built = copy(domain, &skb, &frame, info[SHARED_NR_FRAGS], end, alloc);
+    let built = copy(domain, &skb, &frame, fragments, end, alloc);
     // The driver has given the buffer away whatever came of it.
-    skb.window.write(SKB_USERS as u64, &1u32.to_ne_bytes())?;
     let mut built = built?;
-    skb::free_buffer(domain, skb, true)?;
+    skb::let_go(domain, skb, true)?;
     match &mut built {
         Some(packet) => packet.received(&device.real, &meta),
         None => {

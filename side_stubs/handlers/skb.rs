@@ -102,9 +102,20 @@ impl Skb {
         }
     }
 
-    /// Where the shared information begins.
-    pub(crate) fn end(&self) -> u64 {
-        self.held.lock().1
+    /// Of the shared information at `end`, as the driver left it: how many fragments there are, and
+    /// the time stamp. Each is read once.
+    pub(super) fn shared(&self, domain: &Domain, end: u64) -> Result<(u8, i64), Fault> {
+        if self.fragment.load(Ordering::Relaxed) == 0 {
+            let place = end.wrapping_sub(self.address);
+            let shared = self.window.part::<SHARED_FRAGS>(place)?;
+            return Ok((
+                shared.get::<_, SHARED_NR_FRAGS>(),
+                shared.get::<_, SHARED_HWTSTAMP>(),
+            ));
+        }
+        let memory = &domain.memory;
+        let count = memory.read(end + SHARED_NR_FRAGS as u64)?;
+        Ok((count, memory.read(end + SHARED_HWTSTAMP as u64)?))
     }
 
     /// Where the room for data begins and ends, of a buffer that the driver holds. Both of one
@@ -333,27 +344,29 @@ fn set_up(domain: &Domain, skb: &Skb, device: u64, room: u64, pad: u32) -> Resul
 /// Fills the shadow `skb` in as an empty buffer of `room` bytes, `pad` of them headroom.
 fn start(domain: &Domain, skb: &Skb, device: u64, pad: u32, room: u64) -> Result<(), Violation> {
     let head = skb.head();
-    let mut image = [0; SKB_SIZE];
-    put(&mut image, SKB_DEV, device.to_ne_bytes());
-    put(&mut image, SKB_HEAD, head.to_ne_bytes());
-    put(&mut image, SKB_DATA, (head + u64::from(pad)).to_ne_bytes());
-    put(&mut image, SKB_TAIL, pad.to_ne_bytes());
-    put(&mut image, SKB_END, (room as u32).to_ne_bytes());
-    put(
-        &mut image,
-        SKB_TRUESIZE,
-        ((room + HEAD) as u32 + SHARED_SIZE as u32).to_ne_bytes(),
-    );
-    put(&mut image, SKB_USERS, 1u32.to_ne_bytes());
-    put(&mut image, SKB_MAC, u16::MAX.to_ne_bytes());
-    put(&mut image, SKB_TRANSPORT, u16::MAX.to_ne_bytes());
-    skb.window.write(0, &image)?;
+    let shadow = skb.window.part::<SKB_SIZE>(0)?;
+    shadow.clear();
+    shadow.set::<_, SKB_DEV>(device);
+    shadow.set::<_, SKB_HEAD>(head);
+    shadow.set::<_, SKB_DATA>(head + u64::from(pad));
+    shadow.set::<_, SKB_TAIL>(pad);
+    shadow.set::<_, SKB_END>(room as u32);
+    shadow.set::<_, SKB_TRUESIZE>((room + HEAD) as u32 + SHARED_SIZE as u32);
+    shadow.set::<_, SKB_USERS>(1u32);
+    shadow.set::<_, SKB_MAC>(u16::MAX);
+    shadow.set::<_, SKB_TRANSPORT>(u16::MAX);
     skb.window.set_word(SKB_SLOT, skb.slot.into());
-    let mut shared = [0; SHARED_FRAGS];
-    put(&mut shared, SHARED_DATAREF, 1u32.to_ne_bytes());
     match skb.fragment.load(Ordering::Relaxed) {
-        0 => skb.window.write(HEAD + room, &shared)?,
-        _ => domain.memory.write_bytes(head + room, &shared)?,
+        0 => {
+            let shared = skb.window.part::<SHARED_FRAGS>(HEAD + room)?;
+            shared.clear();
+            shared.set::<_, SHARED_DATAREF>(1u32);
+        }
+        _ => {
+            let mut shared = [0; SHARED_FRAGS];
+            put(&mut shared, SHARED_DATAREF, 1u32.to_ne_bytes());
+            domain.memory.write_bytes(head + room, &shared)?;
+        }
     }
     Ok(())
 }
@@ -427,15 +440,18 @@ pub(crate) fn free_buffer(
     skb: Arc<Skb>,
     sent: bool,
 ) -> Result<(), Violation> {
-    let mut users = [0; 4];
-    skb.window.read(SKB_USERS as u64, &mut users)?;
-    let users = u32::from_ne_bytes(users);
+    let shadow = skb.window.part::<SKB_SIZE>(0)?;
+    let users: u32 = shadow.get::<_, SKB_USERS>();
     if users > 1 {
         // `skb_get` is inlined; its count is the driver's own business.
-        let fewer = (users - 1).to_ne_bytes();
-        skb.window.write(SKB_USERS as u64, &fewer)?;
+        shadow.set::<_, SKB_USERS>(users - 1);
         return Ok(());
     }
+    let_go(domain, skb, sent)
+}
+
+/// As [`free_buffer`] of the last reference, whatever the driver's count says.
+pub(super) fn let_go(domain: &Arc<Domain>, skb: Arc<Skb>, sent: bool) -> Result<(), Violation> {
     let handle = skb.address;
     let (held, end) = {
         let mut held = skb.held.lock();
@@ -471,9 +487,7 @@ pub(crate) fn free_buffer(
 
 /// Lets go of the pages of the received packet `skb`, whose shared information is at `end`.
 fn put_fragments(domain: &Domain, skb: &Skb, end: u64) -> Result<(), Violation> {
-    let mut count = [0];
-    skb.read_data(domain, end + SHARED_NR_FRAGS as u64, &mut count)?;
-    let count = count[0];
+    let (count, _) = skb.shared(domain, end)?;
     if usize::from(count) > MAX_FRAGS {
         return Err(Violation::new("too-many-fragments", count.into()));
     }
@@ -584,7 +598,7 @@ pub(crate) fn trim(call: &mut Call<'_>) -> Outcome {
 /// Shortens the fragments of `skb` to `paged` bytes; the packet is `len` bytes then.
 fn trim_fragments(call: &Call<'_>, skb: &Skb, len: u32, paged: u32) -> Outcome {
     let domain = call.domain;
-    let end = skb.end();
+    let end = skb.held.lock().1;
     let count: u8 = domain.memory.read(end + SHARED_NR_FRAGS as u64)?;
     if usize::from(count) > MAX_FRAGS {
         return Err(Violation::new("too-many-fragments", count.into()));

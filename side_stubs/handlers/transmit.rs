@@ -199,14 +199,16 @@ fn fill(
     let head = skb.head();
     let linear = meta.len - meta.data_len;
     let data = head + u64::from(HEADROOM);
-    let shift = |offset: u16| moved(offset, meta.headroom, HEADROOM).to_ne_bytes();
+    let shift = |offset: u16| moved(offset, meta.headroom, HEADROOM);
 
-    let mut image = [0; SKB_SIZE];
-    put(&mut image, SKB_DEV, device.handle.to_ne_bytes());
-    put(&mut image, SKB_LEN, meta.len.to_ne_bytes());
-    put(&mut image, SKB_DATA_LEN, meta.data_len.to_ne_bytes());
-    put(&mut image, SKB_QUEUE, meta.queue.to_ne_bytes());
-    put(&mut image, SKB_BITS, meta.bits);
+    // Field by field: an image of the whole would be copied once more.
+    let shadow = skb.window.part::<SKB_SIZE>(0)?;
+    shadow.clear();
+    shadow.set::<_, SKB_DEV>(device.handle);
+    shadow.set::<_, SKB_LEN>(meta.len);
+    shadow.set::<_, SKB_DATA_LEN>(meta.data_len);
+    shadow.set::<_, SKB_QUEUE>(meta.queue);
+    shadow.set::<_, SKB_BITS>(meta.bits);
     // CHECKSUM_PARTIAL (3) gives the union the meaning of a place in the buffer.
     let csum = if meta.bits[0] >> SKB_IP_SUMMED_SHIFT & 3 == 3 {
         let start = moved(meta.csum as u16, meta.headroom, HEADROOM);
@@ -214,50 +216,38 @@ fn fill(
     } else {
         0
     };
-    put(&mut image, SKB_CSUM, csum.to_ne_bytes());
-    put(&mut image, SKB_PRIORITY, meta.priority.to_ne_bytes());
-    put(&mut image, SKB_HASH, meta.hash.to_ne_bytes());
-    put(&mut image, SKB_VLAN, meta.vlan_all.to_ne_bytes());
-    put(&mut image, SKB_PROTOCOL, meta.protocol.to_ne_bytes());
-    put(
-        &mut image,
-        SKB_INNER_PROTOCOL,
-        meta.inner_protocol.to_ne_bytes(),
-    );
-    put(&mut image, SKB_INNER_MAC, shift(meta.inner_mac_header));
-    put(
-        &mut image,
-        SKB_INNER_NETWORK,
-        shift(meta.inner_network_header),
-    );
-    put(
-        &mut image,
-        SKB_INNER_TRANSPORT,
-        shift(meta.inner_transport_header),
-    );
-    put(&mut image, SKB_MAC, shift(meta.mac_header));
-    put(&mut image, SKB_NETWORK, shift(meta.network_header));
-    put(&mut image, SKB_TRANSPORT, shift(meta.transport_header));
-    put(&mut image, SKB_HEAD, head.to_ne_bytes());
-    put(&mut image, SKB_DATA, data.to_ne_bytes());
-    put(&mut image, SKB_TAIL, (HEADROOM + linear).to_ne_bytes());
-    put(&mut image, SKB_END, room.to_ne_bytes());
-    put(&mut image, SKB_TRUESIZE, meta.truesize.to_ne_bytes());
-    put(&mut image, SKB_USERS, 1u32.to_ne_bytes());
-    skb.window.write(0, &image)?;
+    shadow.set::<_, SKB_CSUM>(csum);
+    shadow.set::<_, SKB_PRIORITY>(meta.priority);
+    shadow.set::<_, SKB_HASH>(meta.hash);
+    shadow.set::<_, SKB_VLAN>(meta.vlan_all);
+    shadow.set::<_, SKB_PROTOCOL>(meta.protocol);
+    shadow.set::<_, SKB_INNER_PROTOCOL>(meta.inner_protocol);
+    shadow.set::<_, SKB_INNER_MAC>(shift(meta.inner_mac_header));
+    shadow.set::<_, SKB_INNER_NETWORK>(shift(meta.inner_network_header));
+    shadow.set::<_, SKB_INNER_TRANSPORT>(shift(meta.inner_transport_header));
+    shadow.set::<_, SKB_MAC>(shift(meta.mac_header));
+    shadow.set::<_, SKB_NETWORK>(shift(meta.network_header));
+    shadow.set::<_, SKB_TRANSPORT>(shift(meta.transport_header));
+    shadow.set::<_, SKB_HEAD>(head);
+    shadow.set::<_, SKB_DATA>(data);
+    shadow.set::<_, SKB_TAIL>(HEADROOM + linear);
+    shadow.set::<_, SKB_END>(room);
+    shadow.set::<_, SKB_TRUESIZE>(meta.truesize);
+    shadow.set::<_, SKB_USERS>(1u32);
     skb.window
         .write(HEAD + u64::from(HEADROOM), packet.linear())?;
 
     let end = head + u64::from(room);
     // The fragments' places are filled in one by one; a packet often has none.
-    let mut info = [0; SHARED_FRAGS];
     let count = core::cmp::min(usize::from(meta.nr_frags), MAX_FRAGS);
-    info[SHARED_NR_FRAGS] = count as u8;
-    info[SHARED_TX_FLAGS] = meta.tx_flags & (TX_HW_TSTAMP | TX_SW_TSTAMP);
-    put(&mut info, SHARED_GSO_SIZE, meta.gso_size.to_ne_bytes());
-    put(&mut info, SHARED_GSO_SEGS, meta.gso_segs.to_ne_bytes());
-    put(&mut info, SHARED_GSO_TYPE, meta.gso_type.to_ne_bytes());
-    put(&mut info, SHARED_DATAREF, 1u32.to_ne_bytes());
+    let info = skb.window.part::<SHARED_FRAGS>(end - skb.address)?;
+    info.clear();
+    info.set::<_, SHARED_NR_FRAGS>(count as u8);
+    info.set::<_, SHARED_TX_FLAGS>(meta.tx_flags & (TX_HW_TSTAMP | TX_SW_TSTAMP));
+    info.set::<_, SHARED_GSO_SIZE>(meta.gso_size);
+    info.set::<_, SHARED_GSO_SEGS>(meta.gso_segs);
+    info.set::<_, SHARED_GSO_TYPE>(meta.gso_type);
+    info.set::<_, SHARED_DATAREF>(1u32);
     let mut at = end + u64::from(shared);
     let mut left = meta.data_len;
     for n in 0..count {
@@ -279,5 +269,5 @@ fn fill(
     if left != 0 {
         return Err(Fault(at));
     }
-    skb.window.write(end - skb.address, &info)
+    Ok(())
 }

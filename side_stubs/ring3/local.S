@@ -283,11 +283,15 @@
 
 	function __napi_schedule
 	gate_unless {f_chains}, __napi_schedule
+	cmpq	%rdi, %gs:{followed}
+	je	.Lring3_xdp_features_clear_redirect_target	# its poll follows: nothing to do
 	defer	__napi_schedule, {n___napi_schedule}, 0
 	gate	__napi_schedule, {n___napi_schedule}
 
 	function __napi_schedule_irqoff
 	gate_unless {f_chains}, __napi_schedule_irqoff
+	cmpq	%rdi, %gs:{followed}
+	je	.Lring3_xdp_features_clear_redirect_target
 	defer	__napi_schedule_irqoff, {n___napi_schedule_irqoff}, 0
 	gate	__napi_schedule_irqoff, {n___napi_schedule_irqoff}
 
@@ -316,6 +320,38 @@
 	defer	sk_skb_reason_drop, {n_sk_skb_reason_drop}, 0
 1:	ret
 	gate	sk_skb_reason_drop, {n_sk_skb_reason_drop}
+
+/* u64 side_interrupt_poll(handler, number, dev_id, poll, napi, budget): an interrupt handler, then the
+ * poll that it asks for and that the kernel has begun already. Returns the handler's answer in the upper
+ * half and the poll's in the lower. */
+	function side_interrupt_poll
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	subq	$8, %rsp
+	movq	%rdi, %rax
+	movl	%esi, %edi
+	movq	%rdx, %rsi
+	movq	%rcx, %rbx
+	movq	%r8, %rbp
+	movl	%r9d, %r12d
+	movq	%r8, %gs:{followed}
+	call	*%rax
+	movq	$0, %gs:{followed}
+	movl	%eax, %r13d
+	movq	%rbp, %rdi
+	movl	%r12d, %esi
+	call	*%rbx
+	movl	%eax, %eax
+	shlq	$32, %r13
+	orq	%r13, %rax
+	addq	$8, %rsp
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	ret
 
 /* unsigned int side_gather(function, skb, device, state): what dev_hard_start_xmit does. The kernel
  * calls it with packets that are linked by `next`; each goes to the driver's ndo_start_xmit with

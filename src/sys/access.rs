@@ -248,6 +248,16 @@ impl Window {
         }
     }
 
+    /// The `N` bytes at `offset`, a multiple of 8, to be read and written field by field.
+    #[inline(always)]
+    pub(crate) fn part<const N: usize>(self, offset: u64) -> Result<Part<N>, Fault> {
+        let place = self.place(offset, N)?;
+        match place.cast::<u64>().is_aligned() {
+            true => Ok(Part(place)),
+            false => Err(Fault(offset)),
+        }
+    }
+
     /// Copies the bytes at `offset` into `buffer`, each once.
     pub(crate) fn read(self, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
         let place = self.place(offset, buffer.len())?;
@@ -262,6 +272,45 @@ impl Window {
         // SAFETY: inside.
         unsafe { bindings::side_copy(place.cast(), bytes.as_ptr().cast(), bytes.len()) };
         Ok(())
+    }
+}
+
+/// `N` bytes inside a [`Window`], from an address that is a multiple of 8 on. A field is one access to
+/// the domain's memory, at a place that is checked when SIDE is built.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<const N: usize>(*mut u8);
+
+impl<const N: usize> Part<N> {
+    #[inline(always)]
+    fn field<T: Plain, const AT: usize>(self) -> *mut T {
+        const { assert!(AT + size_of::<T>() <= N && AT % align_of::<T>() == 0 && align_of::<T>() <= 8) };
+        // SAFETY: inside, by the assertion.
+        unsafe { self.0.add(AT) }.cast()
+    }
+
+    /// Reads the field at `AT` once.
+    #[inline(always)]
+    pub(crate) fn get<T: Plain, const AT: usize>(self) -> T {
+        // SAFETY: inside and aligned.
+        unsafe { core::ptr::read_volatile(self.field::<T, AT>()) }
+    }
+
+    /// Writes the field at `AT`.
+    #[inline(always)]
+    pub(crate) fn set<T: Plain, const AT: usize>(self, value: T) {
+        // SAFETY: inside and aligned.
+        unsafe { core::ptr::write_volatile(self.field::<T, AT>(), value) }
+    }
+
+    /// Makes all of it zero; `N` is a multiple of 8.
+    #[inline(always)]
+    pub(crate) fn clear(self) {
+        const { assert!(N % 8 == 0) };
+        // SAFETY: inside; the direction flag is clear, as everywhere in the kernel.
+        unsafe {
+            core::arch::asm!("rep stosq", inout("rdi") self.0 => _, inout("rcx") N / 8 => _,
+                in("rax") 0, options(nostack, preserves_flags))
+        };
     }
 }
 

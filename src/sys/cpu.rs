@@ -3,6 +3,12 @@
 //! The state of this CPU: interrupts, bottom halves, preemption, clocks.
 
 use super::bindings;
+use core::arch::asm;
+
+extern "C" {
+    static __preempt_count: u64;
+    static cpu_number: u32;
+}
 
 /// Turns interrupts off on this CPU.
 pub(crate) fn irq_disable() {
@@ -46,6 +52,19 @@ pub(crate) fn bh_enable() {
     unsafe { bindings::side_local_bh_enable() }
 }
 
+/// Whether bottom halves are off on this CPU, or one runs.
+#[inline(always)]
+pub(crate) fn bh_off() -> bool {
+    let count: u32;
+    // SAFETY: reads a per-CPU variable of the kernel through GS. Where bottom halves are off the CPU
+    // stays the same; where they are on, they are so on each CPU that this may be.
+    unsafe {
+        asm!("mov {:e}, gs:[rip + {}]", out(reg) count, sym __preempt_count,
+             options(nostack, preserves_flags, readonly))
+    };
+    count & bindings::side_softirq_mask != 0
+}
+
 /// The number of online CPUs.
 pub(crate) fn online() -> u32 {
     // SAFETY: a read of a variable that may change.
@@ -63,9 +82,15 @@ pub(crate) fn cond_resched() {
 }
 
 /// The number of this CPU; stable only while preemption is off.
+#[inline(always)]
 pub(crate) fn id() -> usize {
-    // SAFETY: reads a per-CPU variable.
-    unsafe { bindings::side_smp_processor_id() as usize }
+    let cpu: u32;
+    // SAFETY: reads a per-CPU variable of the kernel through GS.
+    unsafe {
+        asm!("mov {:e}, gs:[rip + {}]", out(reg) cpu, sym cpu_number,
+             options(nostack, preserves_flags, readonly))
+    };
+    cpu as usize
 }
 
 /// One more than the highest CPU number that can ever be online.

@@ -9,7 +9,7 @@ use crate::side_stubs::handlers::irq::{self, Answer, Irq};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 use kernel::prelude::*;
-use kernel::sync::Arc;
+use kernel::sync::{Arc, ArcBorrow};
 
 /// A tasklet of high priority, embedded in an [`Irq`].
 pub(crate) struct Tasklet(UnsafeCell<bindings::tasklet_struct>);
@@ -27,13 +27,34 @@ impl Tasklet {
     }
 }
 
-/// Requests the interrupt. The handler may run before this returns. The kernel holds a reference to
-/// `irq` until [`free`].
-pub(crate) fn request(irq: &Arc<Irq>, flags: u32, thread: bool) -> Result {
+type Callback = unsafe extern "C" fn(*mut bindings::tasklet_struct);
+
+/// The function by which the kernel is to run the tasklet: the proxy, or a slot that traps.
+fn callback(direct: bool) -> Option<Callback> {
+    match direct {
+        true => Some(side_proxy_irq_tasklet),
+        false => Some(entry!(side_proxy_irq_tasklet)),
+    }
+}
+
+/// Lets the kernel call the tasklet's proxy directly, or by a slot that traps. `irq` was requested.
+pub(crate) fn enter_directly(irq: &Irq, direct: bool) {
+    let raw = irq.tasklet.0.get();
+    // SAFETY: a tasklet that is set up; the kernel reads the pointer once for each run, and both lead
+    // to the proxy.
+    unsafe {
+        let place = &raw mut (*raw).__bindgen_anon_1.callback;
+        core::ptr::write_volatile(place, callback(direct));
+    }
+}
+
+/// Requests the interrupt; its tasklet's proxy is called directly or by a slot that traps. The handler
+/// may run before this returns. The kernel holds a reference to `irq` until [`free`].
+pub(crate) fn request(irq: &Arc<Irq>, flags: u32, thread: bool, direct: bool) -> Result {
     let pointer = Arc::into_raw(irq.clone());
     // SAFETY: `irq` does not move, and was not set up before.
     unsafe {
-        bindings::tasklet_setup(irq.tasklet.0.get(), Some(entry!(side_proxy_irq_tasklet)));
+        bindings::tasklet_setup(irq.tasklet.0.get(), callback(direct));
     }
     let thread_fn: bindings::irq_handler_t = if thread {
         Some(entry!(side_proxy_irq_thread))
@@ -161,7 +182,7 @@ unsafe extern "C" fn side_proxy_irq_thread(
 unsafe extern "C" fn side_proxy_irq_tasklet(tasklet: *mut bindings::tasklet_struct) {
     // SAFETY: the tasklet is embedded in an `Irq`, which `free` keeps alive until the tasklet is
     // dead.
-    let irq = unsafe { &*tasklet.byte_sub(offset_of!(Irq, tasklet)).cast::<Irq>() };
+    let irq = unsafe { ArcBorrow::from_raw(tasklet.byte_sub(offset_of!(Irq, tasklet)).cast()) };
     irq::bottom_half(irq);
 }
 

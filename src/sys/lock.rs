@@ -2,30 +2,34 @@
 
 //! A spinlock that also holds off bottom halves: for data that upcalls from process context and
 //! from softirq share. Never taken in hard-interrupt context.
+//!
+//! A packet passes several of these, nearly always with bottom halves off already and nobody else
+//! there. So the lock is a pair of tickets that is taken in line, not the kernel's own, whose function
+//! would count up preemption as well, which bottom halves that are off hold off already.
 
-use super::bindings;
+use super::cpu;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU16, Ordering};
 
-/// Data protected by a spinlock, taken with bottom halves off.
+/// Data protected by a spinlock, taken with bottom halves off. Whoever comes first is served first.
 pub(crate) struct BhLock<T> {
-    raw: UnsafeCell<bindings::spinlock_t>,
+    /// The ticket of whoever comes next.
+    next: AtomicU16,
+    /// The ticket whose holder has the lock. Only that one changes it.
+    serving: AtomicU16,
     data: UnsafeCell<T>,
 }
 
 // SAFETY: the lock hands out access to one CPU at a time, and the data may move between CPUs.
 unsafe impl<T: Send> Sync for BhLock<T> {}
-// SAFETY: moving an unlocked lock moves the data, which is `Send`. The kernel has no lock debugging
-// that would keep the lock's address.
-unsafe impl<T: Send> Send for BhLock<T> {}
 
 impl<T> BhLock<T> {
     /// Makes an unlocked lock around `data`.
     pub(crate) const fn new(data: T) -> Self {
         BhLock {
-            // SAFETY: an all-zero spinlock is an unlocked one (asm-generic/qspinlock_types.h) in a
-            // kernel without lock debugging, which the build refuses otherwise.
-            raw: UnsafeCell::new(unsafe { core::mem::zeroed() }),
+            next: AtomicU16::new(0),
+            serving: AtomicU16::new(0),
             data: UnsafeCell::new(data),
         }
     }
@@ -33,10 +37,24 @@ impl<T> BhLock<T> {
     /// Takes the lock; bottom halves stay off until the guard is dropped. Not for hard interrupts.
     /// Where they are off already they must stay so for as long as the guard lives: only who turned
     /// them off turns them on, and guards do not outlive a function that does.
+    #[inline]
     pub(crate) fn lock(&self) -> BhGuard<'_, T> {
-        // SAFETY: `raw` is a valid spinlock for as long as `self` lives.
-        let enable = unsafe { bindings::side_spin_lock_bh(self.raw.get()) };
+        let enable = !cpu::bh_off();
+        if enable {
+            cpu::bh_disable();
+        }
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        if self.serving.load(Ordering::Acquire) != ticket {
+            self.wait(ticket);
+        }
         BhGuard { lock: self, enable }
+    }
+
+    #[cold]
+    fn wait(&self, ticket: u16) {
+        while self.serving.load(Ordering::Acquire) != ticket {
+            core::hint::spin_loop();
+        }
     }
 }
 
@@ -63,8 +81,14 @@ impl<T> DerefMut for BhGuard<'_, T> {
 }
 
 impl<T> Drop for BhGuard<'_, T> {
+    #[inline]
     fn drop(&mut self) {
-        // SAFETY: the guard proves that this CPU took the lock.
-        unsafe { bindings::side_spin_unlock_bh(self.lock.raw.get(), self.enable) };
+        let ticket = self.lock.serving.load(Ordering::Relaxed);
+        self.lock
+            .serving
+            .store(ticket.wrapping_add(1), Ordering::Release);
+        if self.enable {
+            cpu::bh_enable();
+        }
     }
 }

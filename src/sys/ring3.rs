@@ -37,6 +37,7 @@ core::arch::global_asm!(
     drv_xoff = const DRV_XOFF,
     tx_busy = const bindings::netdev_tx_NETDEV_TX_BUSY,
     skb_next = const SKB_NEXT,
+    followed = const VCPU_BASE + VCPU_FOLLOWED,
     ring_count = const VCPU_BASE + VCPU_RING_COUNT,
     ring_entries = const RING_ENTRIES,
     ring = const VCPU_BASE + VCPU_RING,

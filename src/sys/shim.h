@@ -7,7 +7,7 @@
 #define SIDE_SHIM_H
 
 #include <linux/types.h>
-#include <linux/spinlock_types.h>
+#include <linux/preempt.h>
 
 /* Context of this CPU. */
 void side_local_bh_disable(void);
@@ -19,14 +19,11 @@ bool side_in_hardirq(void);
 bool side_in_task(void);
 bool side_in_atomic(void);
 void side_cond_resched(void);
-unsigned int side_smp_processor_id(void);
 bool side_cpu_possible(unsigned int cpu);
 void side_kick_all(void);
 
-/* Locks. */
-/* Whether it is this lock that keeps bottom halves off; the unlock is told. */
-bool side_spin_lock_bh(spinlock_t *lock);
-void side_spin_unlock_bh(spinlock_t *lock, bool enable);
+/* The part of the preempt count that counts bottom halves and what holds them off. */
+static const u32 side_softirq_mask = SOFTIRQ_MASK;
 
 /* Memory. */
 struct page *side_alloc_pages(unsigned int order);

@@ -2,8 +2,8 @@
 
 //! Real packets: owned values around `sk_buff`.
 
-use super::bindings;
 use super::net::RealDevice;
+use super::{bindings, cpu};
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
@@ -69,15 +69,12 @@ impl Packet {
         unsafe { core::slice::from_raw_parts(bytes.cast(), len as usize) }
     }
 
-    /// Frees the packet as sent.
+    /// Frees the packet as sent. Any context but hard interrupts.
     pub(crate) fn consume(self) {
-        // SAFETY: our reference; any context.
-        unsafe {
-            bindings::dev_kfree_skb_any_reason(
-                self.into_raw(),
-                bindings::skb_drop_reason_SKB_CONSUMED,
-            )
-        }
+        // With a budget the kernel frees several at once, which it may where bottom halves are off.
+        let budget = cpu::bh_off().into();
+        // SAFETY: our reference; the context is as the function's contract says.
+        unsafe { bindings::napi_consume_skb(self.into_raw(), budget) }
     }
 
     /// Says that a hardware time stamp will follow.
