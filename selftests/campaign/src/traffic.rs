@@ -16,9 +16,11 @@ const MAGIC: &[u8; 8] = b"side-cmp";
 const HEAD: usize = 24;
 const LONGEST: usize = 1400;
 /// Time between two datagrams.
-const PACE: Duration = Duration::from_millis(4);
-/// How long answers are waited for after the last datagram.
+const PACE: Duration = Duration::from_millis(3);
+/// How long answers are waited for after the last datagram, unless all are there.
 const TAIL: Duration = Duration::from_millis(300);
+/// Between two looks at the file that says whether there is a driver.
+const LOOKS: u64 = 32;
 
 fn fill(sequence: u64, buffer: &mut [u8]) {
     let mut state = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -83,8 +85,13 @@ pub fn peer(address: &str, report: &str) -> Result<(), Box<dyn Error>> {
 /// first answer (-1 without one), and the most datagrams lost in a row between two answers. What is
 /// lost before the first answer is the time that a link needs to come up.
 ///
-/// With `until_first` it ends at the first answer.
-pub fn drive(address: &str, milliseconds: &str, until_first: bool) -> Result<(), Box<dyn Error>> {
+/// With `until_first` it ends at the first answer, or when the file of that name says `failed`: then
+/// no driver is left that could bring one.
+pub fn drive(
+    address: &str,
+    milliseconds: &str,
+    until_first: Option<&str>,
+) -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.set_nonblocking(true)?;
     let time = Duration::from_millis(milliseconds.parse()?);
@@ -92,8 +99,18 @@ pub fn drive(address: &str, milliseconds: &str, until_first: bool) -> Result<(),
     let (mut sent, mut received, mut bad) = (0u64, 0u64, 0u64);
     let (mut first, mut last, mut gap) = (-1i64, 0u64, 0u64);
     let mut buffer = [0; 2048];
-    while begin.elapsed() < time + TAIL && !(until_first && received > 0) {
-        if begin.elapsed() < time {
+    let left_down = |state: &str| std::fs::read_to_string(state).is_ok_and(|text| text == "failed\n");
+    while begin.elapsed() < time + TAIL {
+        if let Some(state) = until_first {
+            if received > 0 || sent % LOOKS == 0 && left_down(state) {
+                break;
+            }
+        }
+        if begin.elapsed() >= time {
+            if received >= sent {
+                break;
+            }
+        } else {
             // Without a route or an address yet the datagram counts as lost.
             sent += 1;
             let _ = socket.send_to(&make(sent), address);
