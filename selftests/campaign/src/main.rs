@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: side-campaign plan DRIVER OUT_DIR SEED FIRST COUNT [COVERAGE_LOG]
        side-campaign peer ADDRESS:PORT REPORT_FILE
-       side-campaign drive ADDRESS:PORT MILLISECONDS [STATE_FILE]
+       side-campaign drive ADDRESS:PORT COUNT [STATE_FILE]
        side-campaign write DRIVER CHANGES OUT_FILE
        side-campaign limited SECONDS COMMAND [ARGUMENT]...";
 
@@ -37,8 +37,8 @@ fn main() -> ExitCode {
             plan::run(driver, out, [seed, first, count], coverage.first().copied())
         }
         ["peer", address, report] => traffic::peer(address, report),
-        ["drive", address, time] => traffic::drive(address, time, None),
-        ["drive", address, time, state] => traffic::drive(address, time, Some(state)),
+        ["drive", address, count] => traffic::drive(address, count, None),
+        ["drive", address, count, state] => traffic::drive(address, count, Some(state)),
         ["write", driver, changes, out] => plan::write(driver, changes, out),
         ["limited", seconds, command, arguments @ ..] => {
             return limited::run(seconds, command, arguments);
