@@ -113,11 +113,7 @@ impl Wait {
 /// until the first answer, or until the file of that name says `failed`: then no driver is left that could
 /// bring one. Prints what came back: sent, received, bad, milliseconds until the first answer (-1 without
 /// one), and the most datagrams lost in a row before an answer, or at the end.
-pub fn drive(
-    address: &str,
-    count: &str,
-    until_first: Option<&str>,
-) -> Result<(), Box<dyn Error>> {
+pub fn drive(address: &str, count: &str, until_first: Option<&str>) -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.set_nonblocking(true)?;
     let count: u64 = count.parse()?;
@@ -126,7 +122,8 @@ pub fn drive(
     let (mut first, mut last, mut gap) = (-1i64, 0u64, 0u64);
     let mut wait = Wait::new(if until_first.is_some() { FIRST } else { NEXT });
     let mut buffer = [0; 2048];
-    let left_down = |state: &str| std::fs::read_to_string(state).is_ok_and(|text| text == "failed\n");
+    let left_down =
+        |state: &str| std::fs::read_to_string(state).is_ok_and(|text| text == "failed\n");
     loop {
         if sent < count || until_first.is_some() {
             // Without a route or an address yet the datagram counts as lost.
