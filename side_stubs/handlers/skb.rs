@@ -54,6 +54,8 @@ pub(crate) enum Held {
         device: Arc<NetDevice>,
         queue: u32,
         bytes: u32,
+        /// Its turn among all packets that were handed over.
+        turn: u64,
     },
     /// Allocated by the driver.
     Receive { pulled: bool },
@@ -255,7 +257,8 @@ impl State {
         count
     }
 
-    /// Frees every real packet that the driver held; those to transmit wait for the next driver. Process context; the driver runs no more.
+    /// Frees every real packet that the driver held; those to transmit wait for the next driver.
+    /// Process context; the driver runs no more.
     pub(crate) fn release(&self, _domain: &Arc<Domain>) {
         let mut at = None;
         while let Some((handle, skb)) = self.table.after(at) {
@@ -266,8 +269,9 @@ impl State {
                     packet,
                     device,
                     queue,
+                    turn,
                     ..
-                } => device.unsent(packet, queue),
+                } => device.unsent(packet, queue, turn),
                 other => drop(other),
             }
         }
@@ -448,6 +452,7 @@ pub(crate) fn free_buffer(
             device,
             queue,
             bytes,
+            ..
         } => {
             if sent {
                 device.stalls.store(0, Ordering::Relaxed);
