@@ -120,3 +120,134 @@ iommu_end() {
 	exec {HOLDER_IN}>&-
 	check "rmmod" side_unload
 }
+
+# ---- A driver that dies while its card is at work ----
+
+# bus_master on: what a user with setpci can do to a device whose driver is dead.
+bus_master() {
+	python3 -B -c '
+import sys
+with open(f"/sys/bus/pci/devices/{sys.argv[1]}/config", "r+b", buffering=0) as f:
+    f.seek(4)
+    command = int.from_bytes(f.read(2), "little") | 4
+    f.seek(4)
+    f.write(command.to_bytes(2, "little"))
+' "$DEVICE"
+}
+
+# Packets in both directions until /tmp/enough is there: a TCP stream each way in bursts of 60 KB, whose ends are
+# compared by checksum, and pings.
+traffic_begins() {
+	local way
+	rm -f /tmp/enough
+	head -c 60000 /dev/urandom >/tmp/block
+	in_peer socat -u TCP4-LISTEN:5003,reuseaddr - 2>/dev/null | sha256sum >/tmp/there.sum &
+	socat -u TCP4-LISTEN:5003,reuseaddr - 2>/dev/null | sha256sum >/tmp/here.sum &
+	in_peer ping -q -i 0.01 -s 1200 10.9.0.1 >/dev/null 2>&1 &
+	FLOODS=$!
+	ping -q -i 0.01 -s 1200 10.9.0.2 >/dev/null 2>&1 &
+	FLOODS+=" $!"
+	sleep 1
+	for way in there here; do blocks $way & done
+}
+
+blocks() {
+	local n=0 to=10.9.0.2 from=""
+	[ "$1" = there ] || { to=10.9.0.1 from=in_peer; }
+	while [ ! -e /tmp/enough ]; do
+		cat /tmp/block
+		echo $((n += 1)) >/tmp/blocks.$1
+		sleep 0.05
+	done | $from socat -u - TCP4:$to:5003
+}
+
+# traffic_ends: whether both streams arrived whole.
+traffic_ends() {
+	local way n
+	touch /tmp/enough
+	# shellcheck disable=SC2086 # words
+	kill $FLOODS
+	for way in there here; do
+		# The sum is there when the sender has closed, after its last block.
+		for n in $(seq 600); do
+			[ -s /tmp/$way.sum ] && break
+			sleep 0.1
+		done
+		read -r n </tmp/blocks.$way
+		echo "$way: $n blocks"
+		[ "$n" -gt 2 ] && [ "$(yes /tmp/block | head -n "$n" | xargs cat | sha256sum)" = "$(cat /tmp/$way.sum)" ] || return 1
+	done
+}
+
+# deaths COUNT: that many deaths under traffic, in turn in transmit, poll and interrupt.
+deaths() {
+	local n before place
+	for n in $(seq "$1"); do
+		before=$(cat $D/recoveries)
+		case $((n % 3)) in 0) place=ndo_start_xmit ;; 1) place=poll ;; *) place=irq ;; esac
+		echo "$place $((n * 7 % 40 + 1))" >$D/inject
+		recovered $((before + 1)) || return 1
+	done
+}
+
+# Faults of the IOMMU but those between a death and the end of the new driver's first probe, which resets the card.
+late_faults() {
+	dmesg | awk '/domain ended/ { dead = 1 } /loaded afresh/ { dead = 0 }
+		/DMAR.*(fault|DMA (Read|Write))|AMD-Vi.*IO_PAGE_FAULT/ && !dead { print; found = 1 }
+		END { exit !found }'
+}
+
+# Memory that was free and has been written to: the kernel finds it when it is used again, which is made to happen
+# here for what became free last.
+freed_memory_written() {
+	head -c 100M /dev/zero >/tmp/use
+	rm /tmp/use
+	dmesg | grep -E 'memory corruption|bit error'
+}
+
+# dead_card: the driver is left down while its card knows its rings, somebody turns bus mastering on again,
+# and frames arrive.
+dead_card() {
+	local n
+	dmesg -C
+	echo "failures 1" >$D/policy
+	echo poll >$D/inject
+	for n in $(seq 100); do
+		grep -qx failed $D/state && break
+		in_peer ping -q -c 1 -W 1 10.9.0.1 >/dev/null
+	done
+	grep -qx failed $D/state || return 1
+	bus_master
+	in_peer ping -q -b -f -c 200 -s 1200 -W 1 10.9.0.255 >/dev/null 2>&1
+	in_peer ip neigh flush all
+	in_peer ping -q -f -c 100 -W 1 10.9.0.1 >/dev/null 2>&1
+	dmesg | grep -E 'DMAR|AMD-Vi|domain ended|left down' | head
+}
+dead_mappings() { awk '$3 ~ /mapping|coherent|dma/ && $2 != 0' $D/ledger | grep .; }
+
+# dying_under_dma TITLE COUNT: the driver dies under traffic; its card reaches nothing afterwards.
+dying_under_dma() {
+	D=$SIDE/e1000e DEVICE=$(pci_of 0x8086:0x10d3) NIC=$(interface_of "$DEVICE")
+	echo "failures 0 delay 0" >$D/policy
+	dmesg -C
+	traffic_begins
+	check "$1: $2 deaths under traffic in both directions" deaths "$2"
+	check "$1: TCP streams in both directions are whole" traffic_ends
+	check "$1: no DMA faulted but between a death and the reset of the card" not late_faults
+
+	check "$1: the driver dies and is left down" dead_card
+	if faults_shown; then
+		check "$1: its card, as bus master, goes on and faults" dmesg_has 'DMAR.*DMA \(Read\|Write\)'
+	else
+		skip "$1: its card, as bus master, goes on and faults" "this IOMMU reports no faults"
+	fi
+	cat $D/ledger | sed 's/^/# /'
+	check "$1: nothing is mapped for it" not dead_mappings
+	check "$1: and it has written to nothing that is free" not freed_memory_written
+	dmesg -C
+	check "$1: one write brings the driver back" revived
+	check "$1: 1 MB there" send_file 1000000 there
+	check "$1: 1 MB here" send_file 1000000 here
+	check "$1: and nothing faulted since" not late_faults
+}
+revived() { echo 1 >$D/restart && wait_carrier "$NIC" 20; }

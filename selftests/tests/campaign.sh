@@ -37,6 +37,7 @@ recovered() { ! awk -F'\t' '$1 == "RESULT" && $4 != "no-effect" && $6 != "yes"' 
 check "every trial came to its end, and the module could go" all_done
 check "no trial made the kernel complain" none kernel-crash
 check "no trial hung" none hang
+check "no trial left interrupts, address ranges or interfaces behind" none left-behind
 check "faults were detected" some detected
 check "the unchanged driver worked after each failure" recovered
 finish

@@ -42,6 +42,18 @@ for place in pm.suspend pm.resume; do
 	check "death in $place, to idle" dies_asleep $place devices freeze
 done
 check "death in pm.freeze of a hibernation" dies_asleep pm.freeze core disk
+# A transition that turns round before the image is made ends as if it had been restored, and never thaws.
+check "death in pm.restore" dies_asleep pm.restore core disk
+# The image is made, and there is no swap device to write it to.
+thaw_dies() {
+	local before
+	before=$(cat $D/recoveries)
+	echo pm.thaw >$D/inject
+	! echo disk >/sys/power/state && dmesg | grep -q "Cannot find swap device" || return 1
+	cat $D/last_fault
+	recovered $((before + 1)) && grep -q "^injected upcall=pm.thaw" $D/last_fault && usable
+}
+check "death in pm.thaw, after the image of a hibernation" thaw_dies
 # Deep inside the driver's own suspend.
 check "death in free_irq, called by suspend" dies_asleep free_irq core mem
 check "and without a death" turn_round core mem

@@ -7,6 +7,7 @@
 . "$(dirname "$0")/../iommu.sh"
 ktap
 iommu_begin
+dying_under_dma amd 3
 contained amd
 iommu_end
 finish

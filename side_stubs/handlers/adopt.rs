@@ -15,7 +15,7 @@
 use super::ethtool::Part;
 use super::late::Late;
 use super::net::{wait_for, NetDevice, State};
-use super::transmit::{transmit, Verdict};
+use super::transmit::{next_turn, transmit, Verdict};
 use crate::call::{Call, Violation};
 use crate::domain::Domain;
 use crate::side_stubs::setters;
@@ -83,6 +83,14 @@ struct Setting {
     values: KVec<Value>,
 }
 
+/// A packet that waits for the next driver.
+struct Unsent {
+    packet: Packet,
+    queue: u32,
+    /// By which they are sent: their order in the dead driver's tables is none.
+    turn: u64,
+}
+
 /// What the stack sees as one interface, across all the drivers that serve it.
 pub(crate) struct Interface {
     real: Arc<Device>,
@@ -98,8 +106,8 @@ pub(crate) struct Interface {
     settings: BhLock<[Option<Setting>; setters::COUNT]>,
     /// VLAN filters: protocol and number.
     vlans: BhLock<KVec<(u16, u16)>>,
-    /// Packets that a dead driver had not sent, with their queues.
-    unsent: BhLock<KVec<(Packet, u32)>>,
+    /// Packets that a dead driver had not sent.
+    unsent: BhLock<KVec<Unsent>>,
     /// Packets that came with interrupts off.
     pub(super) late: Late,
 }
@@ -374,8 +382,8 @@ impl NetDevice {
         self.real.touch_watchdog(self.tx_queues);
     }
 
-    /// A packet that the dead driver had not sent.
-    pub(crate) fn unsent(&self, packet: Packet, queue: u32) {
+    /// A packet that the dead driver had not sent; `turn` is its place among all packets.
+    pub(crate) fn unsent(&self, packet: Packet, queue: u32, turn: u64) {
         let Some(interface) = self.interface.as_ref().filter(|_| self.is_recovering()) else {
             drop(packet);
             return;
@@ -383,7 +391,12 @@ impl NetDevice {
         let mut unsent = interface.unsent.lock();
         if unsent.len() < UNSENT_MAX {
             // Without memory the packet is lost, as on a wire.
-            let _ = unsent.push((packet, queue), GFP_ATOMIC);
+            let one = Unsent {
+                packet,
+                queue,
+                turn,
+            };
+            let _ = unsent.push(one, GFP_ATOMIC);
         }
     }
 
@@ -608,13 +621,14 @@ impl NetDevice {
         }
     }
 
-    /// Sends what the dead driver had not.
+    /// Sends what the dead driver had not, in the order in which it was handed over.
     fn resend(self: &Arc<Self>) {
         let Some(interface) = self.interface.as_ref() else {
             return;
         };
-        let unsent = core::mem::replace(&mut *interface.unsent.lock(), KVec::new());
-        for (packet, queue) in unsent {
+        let mut unsent = core::mem::replace(&mut *interface.unsent.lock(), KVec::new());
+        unsent.sort_unstable_by_key(|one| one.turn);
+        for Unsent { packet, queue, .. } in unsent {
             let mut next = Some(packet);
             for _ in 0..RESEND_TRIES {
                 let Some(packet) = next.take() else { break };
@@ -623,7 +637,8 @@ impl NetDevice {
                 });
                 if let Verdict::Busy(packet) = verdict {
                     if self.domain.is_dead() {
-                        self.unsent(packet, queue);
+                        // After those that this driver took before it died.
+                        self.unsent(packet, queue, next_turn());
                         break;
                     }
                     next = Some(packet);

@@ -243,9 +243,15 @@ pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
 fn give_up(device: &NetDevice, n: u32, group: Group) {
     for skb in group.skbs.into_iter().flatten() {
         let held = core::mem::replace(&mut skb.held.lock().0, Held::Free);
-        if let Held::Transmit { packet, bytes, .. } = held {
+        if let Held::Transmit {
+            packet,
+            bytes,
+            turn,
+            ..
+        } = held
+        {
             device.finished(n, bytes);
-            device.unsent(packet, n);
+            device.unsent(packet, n, turn);
         }
     }
     device.flush(n);

@@ -54,6 +54,8 @@ pub(crate) enum Held {
         device: Arc<NetDevice>,
         queue: u32,
         bytes: u32,
+        /// Its turn among all packets that were handed over.
+        turn: u64,
     },
     /// Allocated by the driver.
     Receive { pulled: bool },
@@ -266,7 +268,8 @@ impl State {
         count
     }
 
-    /// Frees every real packet that the driver held; those to transmit wait for the next driver. Process context; the driver runs no more.
+    /// Frees every real packet that the driver held; those to transmit wait for the next driver.
+    /// Process context; the driver runs no more.
     pub(crate) fn release(&self, _domain: &Arc<Domain>) {
         let mut at = None;
         while let Some((handle, skb)) = self.table.after(at) {
@@ -277,8 +280,9 @@ impl State {
                     packet,
                     device,
                     queue,
+                    turn,
                     ..
-                } => device.unsent(packet, queue),
+                } => device.unsent(packet, queue, turn),
                 other => drop(other),
             }
         }
@@ -464,6 +468,7 @@ pub(super) fn let_go(domain: &Arc<Domain>, skb: Arc<Skb>, sent: bool) -> Result<
             device,
             queue,
             bytes,
+            ..
         } => {
             if sent {
                 device.stalls.store(0, Ordering::Relaxed);

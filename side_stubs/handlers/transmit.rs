@@ -17,7 +17,7 @@ use crate::side_stubs::rings::TRANSMIT_GATHERING;
 use crate::sys::net_layout::*;
 use crate::sys::skb::{Packet, TxMeta};
 use crate::sys::{access::Fault, cpu, net};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{Arc, ArcBorrow};
 
@@ -27,6 +27,14 @@ const HEADROOM: u32 = 64;
 const TAILROOM: u32 = 64;
 /// `NETDEV_TX_BUSY`.
 const BUSY: i32 = 0x10;
+
+/// Counts the packets that were handed over, across drivers and their deaths.
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+/// The turn of the packet that comes next.
+pub(super) fn next_turn() -> u64 {
+    TURNS.fetch_add(1, Ordering::Relaxed)
+}
 
 /// What became of a packet.
 pub(crate) enum Verdict {
@@ -86,6 +94,7 @@ pub(crate) fn transmit(
         device: device.into(),
         queue,
         bytes: meta.len,
+        turn: next_turn(),
     };
     *skb.held.lock() = (held, end);
     let stamp = meta.tx_flags & TX_HW_TSTAMP != 0;

@@ -3,8 +3,9 @@
 //! The tools of the fault-injection campaign. `scripts/campaign` runs them; Documentation/campaign.md
 //! says what a campaign is.
 //!
-//! `plan` chooses the faults, on the host; `peer` and `drive` are the two ends of the traffic that
-//! runs during a trial, in the guest.
+//! `plan` chooses the faults, on the host. In the guest `write` puts one into the driver, `peer` and
+//! `drive` are the two ends of the traffic that runs during a trial, and `limited` runs what may never
+//! come back.
 
 #[path = "../../../fault_handler/mod.rs"]
 mod fault_handler;
@@ -15,6 +16,7 @@ mod import_rewriter;
 
 mod driver;
 mod faults;
+mod limited;
 mod plan;
 mod random;
 mod traffic;
@@ -23,7 +25,9 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: side-campaign plan DRIVER OUT_DIR SEED FIRST COUNT [COVERAGE_LOG]
        side-campaign peer ADDRESS:PORT REPORT_FILE
-       side-campaign drive ADDRESS:PORT MILLISECONDS [first]";
+       side-campaign drive ADDRESS:PORT COUNT [STATE_FILE]
+       side-campaign write DRIVER CHANGES OUT_FILE
+       side-campaign limited SECONDS COMMAND [ARGUMENT]...";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,8 +37,12 @@ fn main() -> ExitCode {
             plan::run(driver, out, [seed, first, count], coverage.first().copied())
         }
         ["peer", address, report] => traffic::peer(address, report),
-        ["drive", address, time] => traffic::drive(address, time, false),
-        ["drive", address, time, "first"] => traffic::drive(address, time, true),
+        ["drive", address, count] => traffic::drive(address, count, None),
+        ["drive", address, count, state] => traffic::drive(address, count, Some(state)),
+        ["write", driver, changes, out] => plan::write(driver, changes, out),
+        ["limited", seconds, command, arguments @ ..] => {
+            return limited::run(seconds, command, arguments);
+        }
         _ => Err(USAGE.into()),
     };
     match result {

@@ -58,6 +58,21 @@ pub fn run(
     Ok(())
 }
 
+/// `write`: a copy of the file `driver` with the changes of a line of the plan, as `out`.
+pub fn write(driver: &str, changes: &str, out: &str) -> Result<(), Box<dyn Error>> {
+    let mut bytes = std::fs::read(driver)?;
+    for change in changes.split(',') {
+        let (offset, hex) = change.split_once(':').ok_or("a change is OFFSET:HEX")?;
+        let offset: usize = offset.parse()?;
+        for n in 0..hex.len() / 2 {
+            let place = bytes.get_mut(offset + n).ok_or("a change lies outside")?;
+            let digits = hex.get(2 * n..2 * n + 2).ok_or("not hexadecimal")?;
+            *place = u8::from_str_radix(digits, 16)?;
+        }
+    }
+    Ok(std::fs::write(out, bytes)?)
+}
+
 /// The fault of one trial: the kinds take turns, the place is random.
 fn choose(driver: &Driver, seed: u64, trial: u64) -> Option<Fault> {
     let mut random = Random::of_trial(seed, trial);

@@ -8,17 +8,22 @@
 //! the card computes it after a faulty driver has changed the bytes.
 
 use std::error::Error;
-use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 const MAGIC: &[u8; 8] = b"side-cmp";
 const HEAD: usize = 24;
 const LONGEST: usize = 1400;
-/// Time between two datagrams.
-const PACE: Duration = Duration::from_millis(4);
-/// How long answers are waited for after the last datagram.
-const TAIL: Duration = Duration::from_millis(300);
+/// Time between two datagrams, and between two looks for answers: a tick.
+const PACE: Duration = Duration::from_millis(3);
+/// How long a first answer is waited for: so many seconds and so many ticks, whichever is later, since
+/// a machine that gets little of its host's time makes few ticks in a second. The seconds with which it ends
+/// in any case.
+const FIRST: (u64, u64, u64) = (8, 800, 60);
+/// The same for the next answer while some are missing, counted from the last one.
+const NEXT: (u64, u64, u64) = (1, 150, 20);
+/// Between two looks at the file that says whether there is a driver, in ticks.
+const LOOKS: u64 = 32;
 
 fn fill(sequence: u64, buffer: &mut [u8]) {
     let mut state = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -79,47 +84,78 @@ pub fn peer(address: &str, report: &str) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Sends for `milliseconds`, and prints what came back: sent, received, bad, milliseconds until the
-/// first answer (-1 without one), and the most datagrams lost in a row between two answers. What is
-/// lost before the first answer is the time that a link needs to come up.
-///
-/// With `until_first` it ends at the first answer.
-pub fn drive(address: &str, milliseconds: &str, until_first: bool) -> Result<(), Box<dyn Error>> {
+/// A wait, which is over by seconds and ticks.
+struct Wait {
+    limits: (u64, u64, u64),
+    since: Instant,
+    ticks: u64,
+}
+
+impl Wait {
+    fn new(limits: (u64, u64, u64)) -> Self {
+        Wait {
+            limits,
+            since: Instant::now(),
+            ticks: 0,
+        }
+    }
+
+    /// Counts a tick. Returns whether the wait was too long.
+    fn tick(&mut self) -> bool {
+        self.ticks += 1;
+        let (seconds, ticks, most) = self.limits;
+        let passed = self.since.elapsed().as_secs();
+        passed >= most || passed >= seconds && self.ticks >= ticks
+    }
+}
+
+/// Sends `count` datagrams and waits for their answers; with `until_first` it sends as many as it takes
+/// until the first answer, or until the file of that name says `failed`: then no driver is left that could
+/// bring one. Prints what came back: sent, received, bad, milliseconds until the first answer (-1 without
+/// one), and the most datagrams lost in a row before an answer, or at the end.
+pub fn drive(address: &str, count: &str, until_first: Option<&str>) -> Result<(), Box<dyn Error>> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
     socket.set_nonblocking(true)?;
-    let time = Duration::from_millis(milliseconds.parse()?);
+    let count: u64 = count.parse()?;
     let begin = Instant::now();
     let (mut sent, mut received, mut bad) = (0u64, 0u64, 0u64);
     let (mut first, mut last, mut gap) = (-1i64, 0u64, 0u64);
+    let mut wait = Wait::new(if until_first.is_some() { FIRST } else { NEXT });
     let mut buffer = [0; 2048];
-    while begin.elapsed() < time + TAIL && !(until_first && received > 0) {
-        if begin.elapsed() < time {
+    let left_down =
+        |state: &str| std::fs::read_to_string(state).is_ok_and(|text| text == "failed\n");
+    loop {
+        if sent < count || until_first.is_some() {
             // Without a route or an address yet the datagram counts as lost.
             sent += 1;
             let _ = socket.send_to(&make(sent), address);
         }
         std::thread::sleep(PACE);
-        loop {
-            match socket.recv(&mut buffer) {
-                Ok(length) => match check(&buffer[..length]) {
-                    Some(sequence) if sequence >> 32 == 1 => {
-                        if first < 0 {
-                            first = begin.elapsed().as_millis() as i64;
-                        }
-                        let sequence = sequence & 0xffff_ffff;
-                        if received == 0 {
-                            last = sequence;
-                        }
-                        gap = gap.max(sequence.saturating_sub(last + 1));
-                        last = last.max(sequence);
-                        received += 1;
+        while let Ok(length) = socket.recv(&mut buffer) {
+            match check(&buffer[..length]) {
+                Some(sequence) if sequence >> 32 == 1 => {
+                    if first < 0 {
+                        first = begin.elapsed().as_millis() as i64;
                     }
-                    _ => bad += 1,
-                },
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => break,
+                    let sequence = sequence & 0xffff_ffff;
+                    gap = gap.max(sequence.saturating_sub(last + 1));
+                    last = last.max(sequence);
+                    received += 1;
+                    wait = Wait::new(NEXT);
+                }
+                _ => bad += 1,
             }
         }
+        let over = match until_first {
+            Some(state) => received > 0 || sent % LOOKS == 0 && left_down(state),
+            None => received >= count,
+        };
+        if over || wait.tick() {
+            break;
+        }
+    }
+    if until_first.is_none() {
+        gap = gap.max(sent - last.min(sent));
     }
     println!("sent={sent} received={received} bad={bad} first_ms={first} gap={gap}");
     Ok(())
