@@ -4,7 +4,6 @@
 # card reaches nothing of a dead driver's memory, also not when somebody turns its bus mastering on, and the
 # next driver works.
 # timeout: 800
-# again: a host that stalls can outlast the time limits of recovery
 # vm: --iommu intel --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 # DEATHS=N (default 6)
 . "$(dirname "$0")/../lib.sh"
