@@ -42,7 +42,7 @@ impl Bytes {
     pub(crate) const NONE: Bytes = Bytes([0; 4]);
 
     fn has(&self, at: u32) -> bool {
-        at < REGION_END && self.0[at as usize / 64] & 1 << (at % 64) != 0
+        at < REGION_END && self.0[at as usize / 64] & (1 << (at % 64)) != 0
     }
 
     fn set(&mut self, at: u32, to: bool) {
@@ -225,7 +225,10 @@ mod tests {
             judge(Role::Own, 0xe0, &Bytes::NONE, 0x10, 4, 0xfeb0_0000, 0),
             Verdict::Refused(0xfeb0_0000)
         );
-        assert_eq!(judge(Role::Own, 0xe0, &Bytes::NONE, 0xd4, 4, 1, 1), Verdict::Write(1));
+        assert_eq!(
+            judge(Role::Own, 0xe0, &Bytes::NONE, 0xd4, 4, 1, 1),
+            Verdict::Write(1)
+        );
     }
 
     #[test]
@@ -242,7 +245,10 @@ mod tests {
             judge(Role::Bridge, 0x40, &Bytes::NONE, 0x48, 2, 0x000f, 0x0000),
             Verdict::Refused(0x000e)
         );
-        assert_eq!(judge(Role::Own, 0, &Bytes::NONE, 0xf0, 2, 3, 0), Verdict::Refused(3));
+        assert_eq!(
+            judge(Role::Own, 0, &Bytes::NONE, 0xf0, 2, 3, 0),
+            Verdict::Refused(3)
+        );
     }
 
     /// A configuration space of 256 bytes with these capabilities, each a place, an id and what follows

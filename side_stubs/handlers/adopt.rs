@@ -106,7 +106,7 @@ pub(crate) struct Interface {
     settings: BhLock<[Option<Setting>; setters::COUNT]>,
     /// VLAN filters: protocol and number.
     vlans: BhLock<KVec<(u16, u16)>>,
-    /// Packets that a dead driver had not sent.
+    /// Packets that a dead driver had not sent, by their turns.
     unsent: BhLock<KVec<Unsent>>,
     /// Packets that came with interrupts off.
     pub(super) late: Late,
@@ -396,7 +396,15 @@ impl NetDevice {
                 queue,
                 turn,
             };
-            let _ = unsent.push(one, GFP_ATOMIC);
+            if unsent.push(one, GFP_ATOMIC).is_err() {
+                return;
+            }
+            // Each goes to its place: they are few, and mostly come in order.
+            let mut at = unsent.len() - 1;
+            while at > 0 && unsent[at - 1].turn > turn {
+                unsent.swap(at - 1, at);
+                at -= 1;
+            }
         }
     }
 
@@ -626,8 +634,7 @@ impl NetDevice {
         let Some(interface) = self.interface.as_ref() else {
             return;
         };
-        let mut unsent = core::mem::replace(&mut *interface.unsent.lock(), KVec::new());
-        unsent.sort_unstable_by_key(|one| one.turn);
+        let unsent = core::mem::replace(&mut *interface.unsent.lock(), KVec::new());
         for Unsent { packet, queue, .. } in unsent {
             let mut next = Some(packet);
             for _ in 0..RESEND_TRIES {

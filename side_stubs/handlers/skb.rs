@@ -781,23 +781,6 @@ pub(crate) fn napi_consume(call: &mut Call<'_>) -> Outcome {
     consume(call)
 }
 
-/// `skb_tstamp_tx(skb, hwtstamps)`.
-pub(crate) fn tstamp_tx(call: &mut Call<'_>) -> Outcome {
-    let skb = call.domain.skb.get(call.arg(0))?;
-    let hardware = match call.arg(1) {
-        0 => None,
-        address => Some(call.read::<i64>(address)?),
-    };
-    // The socket's queue is reached without the buffer's lock.
-    let packet = match &skb.held.lock().0 {
-        Held::Transmit { packet, .. } => packet.another(),
-        _ => return Err(Violation::new("skb-not-transmitted", call.arg(0))),
-    };
-    packet.timestamp(hardware);
-    packet.consume();
-    Ok(0)
-}
-
 /// Imports that have nothing to do here, since no PHY stamps packets in a domain.
 pub(crate) fn nothing(_call: &mut Call<'_>) -> Outcome {
     Ok(0)

@@ -10,6 +10,7 @@
 use super::gather::{self, Ready};
 use super::net::NetDevice;
 use super::skb::{put, Held, Skb, HEAD};
+use crate::call::{Call, Outcome, Violation};
 use crate::run::{self, Context, Ended};
 use crate::side_stubs::contract::address_to_page;
 use crate::side_stubs::packet::moved;
@@ -179,6 +180,23 @@ pub(super) fn note_time_stamp(device: &NetDevice, skb: &Skb) {
             packet.set_in_progress();
         }
     }
+}
+
+/// `skb_tstamp_tx(skb, hwtstamps)`.
+pub(crate) fn tstamp_tx(call: &mut Call<'_>) -> Outcome {
+    let skb = call.domain.skb.get(call.arg(0))?;
+    let hardware = match call.arg(1) {
+        0 => None,
+        address => Some(call.read::<i64>(address)?),
+    };
+    // The socket's queue is reached without the buffer's lock.
+    let packet = match &skb.held.lock().0 {
+        Held::Transmit { packet, .. } => packet.another(),
+        _ => return Err(Violation::new("skb-not-transmitted", call.arg(0))),
+    };
+    packet.timestamp(hardware);
+    packet.consume();
+    Ok(0)
 }
 
 /// Makes the shadow of `packet`. Returns it, and where its shared information begins.

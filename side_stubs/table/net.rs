@@ -3,7 +3,8 @@
 //! Imports: net_device, NAPI, sk_buff, ethtool.
 
 use crate::side_stubs::handlers::{
-    addresses, checksum, ethtool, napi, net_imports as net, page_pool, print, receive, skb, vlan,
+    addresses, checksum, ethtool, napi, net_imports as net, page_pool, print, receive, skb,
+    transmit, vlan,
 };
 use crate::side_stubs::policy::Arg::*;
 use crate::side_stubs::policy::Kind::*;
@@ -313,7 +314,7 @@ pub(crate) const IMPORTS: &[Import] = &[
         "skb_tstamp_tx",
         &[Obj(SkBuff), AddrOrNull],
         Any,
-        skb::tstamp_tx,
+        transmit::tstamp_tx,
     ),
     gate("skb_clone_tx_timestamp", &[Obj(SkBuff)], Any, skb::nothing),
     gate(

@@ -6,7 +6,7 @@
 //! is what a slower look at each byte accepts.
 
 use super::arguments::{check, range, Arg, Claims, Kind, Use};
-use super::config_space::{judge, Role, Verdict};
+use super::config_space::{device_dependent, judge, Bytes, Role, Verdict};
 use super::contract::{address_to_page, page_to_address, stub_address, stub_index, DOMAIN_END};
 use super::{format, packet, request, rings};
 
@@ -192,7 +192,12 @@ fn configuration(input: &mut Input<'_>) {
         [1, 2, 4][usize::from(input.byte() % 3)],
     );
     let (old, new) = (input.number() as u32, input.number() as u32);
-    if let Verdict::Write(value) = judge(role, express, offset, size, old, new) {
+    let space: [u8; 256] = std::array::from_fn(|_| input.byte());
+    let free = device_dependent(|at| space.get(at as usize).copied());
+    if role == Role::Own && space[0x0e] & 0x7f != 0 {
+        assert_eq!(free, Bytes::NONE);
+    }
+    if let Verdict::Write(value) = judge(role, express, &free, offset, size, old, new) {
         for n in 0..size as u32 {
             let at = offset.wrapping_add(n);
             let changed = ((old ^ value) >> (8 * n)) as u8;
