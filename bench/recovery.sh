@@ -26,5 +26,5 @@ for round in $(seq "$rounds"); do
 	done
 done
 measure_unload
-kill $PEER_PROGRAM
+recovery_peer_end
 echo DONE

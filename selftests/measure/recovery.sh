@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # Sourced in the guest after selftests/measure/lib.sh by what measures how long users of an interface are without it.
 #
-#   recovery_peer     the peer's program, once a guest, after measure_peer; sets PEER_PROGRAM
+#   recovery_peer     the peer's program, once a guest, after measure_peer; recovery_peer_end ends it
 #   time_to_packet    in the mode of measure_mode, sets FIRST_US: natively from the unbind of the device, which is
 #                     bound again and brought up at once, under SIDE from the driver's death in transmit, to
 #                     the first answer of the peer
@@ -11,10 +11,12 @@ TRAFFIC=/side/build/campaign/target/release/side-campaign
 
 recovery_peer() {
 	cp $TRAFFIC /tmp/traffic || return 1
-	in_peer /tmp/traffic peer 10.9.0.2:7000 /tmp/peer.report &
-	PEER_PROGRAM=$!
+	# Without the output of the test, whose reader would wait for its end.
+	in_peer /tmp/traffic peer 10.9.0.2:7000 /tmp/peer.report >/dev/null 2>&1 &
 	sleep 1
 }
+
+recovery_peer_end() { pkill -f "^/tmp/traffic peer"; }
 
 # now_us: sets NOW.
 now_us() { NOW=${EPOCHREALTIME/./}; }

@@ -25,6 +25,6 @@ native=$(median native)
 base=$(median base)
 echo "# to the first packet, in us: natively $native ($(tr '\n' ' ' </tmp/times.native)), from a death $base ($(tr '\n' ' ' </tmp/times.base))"
 check "a recovery takes at most 50 ms more than unbind, bind and up" test "$base" -le $((native + MORE))
-kill $PEER_PROGRAM
+recovery_peer_end
 measure_unload
 finish
