@@ -88,11 +88,12 @@ wait_carrier() {
 	return 1
 }
 
-# peer_up: an ordinary NIC (e1000, driven in the kernel) in a network namespace, on the same hub.
+# peer_up [MODULE DEVICE_ID]: an ordinary NIC (an e1000, if nothing else is said), driven in the kernel, in a
+# network namespace, on the same hub.
 # Addresses: the interface under test 10.9.0.1 and fd09::1, the peer 10.9.0.2 and fd09::2.
 peer_up() {
-	modprobe e1000
-	PEER=$(interface_of "$(pci_of 0x8086:0x100e)") || return 1
+	modprobe "${1:-e1000}"
+	PEER=$(interface_of "$(pci_of "${2:-0x8086:0x100e}")") || return 1
 	ip netns add peer
 	ip link set "$PEER" netns peer
 	ip netns exec peer ip link set lo up
@@ -112,6 +113,38 @@ test_interface_up() {
 
 in_peer() {
 	ip netns exec peer "$@"
+}
+
+# listening t|u PORT [COMMAND...]: waits until a TCP or UDP socket is there to be sent to, in the network
+# namespace that COMMAND (as in_peer) enters.
+listening() {
+	local kind=$1 port=$2 n
+	shift 2
+	for n in $(seq 200); do
+		"$@" ss -H"$kind"ln sport = :"$port" 2>/dev/null | grep -q . && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+# rule_of DRIVER: by which rule the driver's domain ended first, by the log; nothing if it did not.
+rule_of() {
+	dmesg | sed -n "s/.*$1: domain ended: \([a-z0-9-]*\).*/\1/p" | head -n 1
+}
+
+# ends_by DRIVER RULE: the driver's domain ends by that rule in a moment, or, with `none`, not. It is
+# unloaded then: one that ended is started again.
+ends_by() {
+	local rule n
+	for n in $(seq 15); do
+		[ -z "$(rule_of "$1")" ] || break
+		sleep 0.1
+	done
+	rule=$(rule_of "$1")
+	echo "$1" >$SIDE/unload
+	dmesg | tail -n 20
+	echo "rule ${rule:-none}"
+	[ "${rule:-none}" = "$2" ]
 }
 
 # echoes: how many echo requests this network namespace sent and how many answers it got, by the
@@ -143,14 +176,11 @@ ping_all() {
 
 # udp_all here|there COUNT SIZE: numbered datagrams from the peer or to it, all of which arrive, in order.
 udp_all() {
-	local address=10.9.0.2 to="in_peer" from="" n
+	local address=10.9.0.2 to="in_peer" from=""
 	[ "$1" = there ] || { address=10.9.0.1 to="" from="in_peer"; }
 	$to python3 -B /side/selftests/udp.py receive $address "$2" &
 	local receiver=$!
-	for n in $(seq 200); do
-		$to ss -Huln sport = :5202 | grep -q . && break
-		sleep 0.1
-	done
+	listening u 5202 $to
 	$from python3 -B /side/selftests/udp.py send $address "$2" "$3"
 	wait $receiver
 }
@@ -158,7 +188,7 @@ udp_all() {
 # send_file BYTES here|there ADDRESS: a file of random bytes over TCP to (there) or from the peer
 # (here), compared by checksum.
 send_file() {
-	local bytes=$1 direction=$2 address=${3:-} from="" to="in_peer" n
+	local bytes=$1 direction=$2 address=${3:-} from="" to="in_peer"
 	head -c "$bytes" /dev/urandom >/tmp/sent
 	rm -f /tmp/received
 	if [ "$direction" = there ]; then
@@ -169,10 +199,7 @@ send_file() {
 	case $address in *:*) listen=TCP6-LISTEN; connect="TCP6:[$address]" ;; *) listen=TCP4-LISTEN; connect="TCP4:$address" ;; esac
 	$to timeout 300 socat -u "$listen:5001,reuseaddr" OPEN:/tmp/received,creat,trunc &
 	local receiver=$!
-	for n in $(seq 200); do
-		$to ss -Htln sport = :5001 2>/dev/null | grep -q . && break
-		sleep 0.1
-	done
+	listening t 5001 $to
 	$from timeout 300 socat -u OPEN:/tmp/sent "$connect:5001" || { kill $receiver; return 1; }
 	wait $receiver || return 1
 	[ "$(sha256sum </tmp/sent)" = "$(sha256sum </tmp/received)" ]
@@ -192,7 +219,4 @@ recovered() {
 	echo "state $(cat $D/state), $(cat $D/recoveries) recoveries"
 	dmesg | tail -n 40
 	return 1
-}
-last_fault() {
-	cat "$SIDE/$1/last_fault"
 }

@@ -19,7 +19,7 @@ mistake() {
 		grep -qx running $SIDE/side_clumsy/state 2>/dev/null || break
 		sleep 0.1
 	done
-	rule=$(dmesg | sed -n 's/.*side_clumsy: domain ended: \([a-z0-9-]*\).*/\1/p' | head -n 1)
+	rule=$(rule_of side_clumsy)
 	[ ! -d $SIDE/side_clumsy ] || echo side_clumsy >$SIDE/unload
 	dmesg | tail -n 30
 	echo "status $status, rule $rule"

@@ -14,16 +14,6 @@ ktap
 DRIVERS=${DRIVERS:-"8139cp:10ec:8139 8139too:10ec:8139 e100:8086:1209 igb:8086:10c9 e1000:8086:100e tulip:1011:0019 vmxnet3:15ad:07b0"}
 BYTES=${BYTES:-2000000}
 
-drivers_peer_up() {
-	modprobe e1000e
-	PEER=$(interface_of "$(pci_of 0x8086:0x10d3)") || return 1
-	ip netns add peer
-	ip link set "$PEER" netns peer
-	ip netns exec peer ip link set lo up
-	ip netns exec peer ip link set "$PEER" up
-	ip netns exec peer ip addr add 10.9.0.2/24 dev "$PEER"
-}
-
 # Brings the card's interface up as NIC.
 up() {
 	NIC=$(interface_of "$ADDRESS") || { echo "no interface"; return 1; }
@@ -84,7 +74,7 @@ nothing_left() {
 		! grep -q "side-" /proc/interrupts && ! grep -q "$NIC" /proc/net/dev
 }
 
-drivers_peer_up || { echo "Bail out! no peer"; exit 1; }
+peer_up e1000e 0x8086:0x10d3 || { echo "Bail out! no peer"; exit 1; }
 insmod "$MODULE" || { echo "Bail out! the module does not load"; exit 1; }
 for line in $DRIVERS; do
 	module=${line%%:*} id=${line#*:}

@@ -46,18 +46,9 @@ honest() {
 }
 # forged MODE NUMBER RULE: what the payload forges ends its domain by that rule, or, with `none`, not.
 forged() {
-	local n rule
 	payload "$1" "$2" || return 1
 	$UDP burst 10.77.0.2 8 200
-	for n in $(seq 15); do
-		dmesg | grep -q 'side_gather: domain ended' && break
-		sleep 0.1
-	done
-	rule=$(dmesg | sed -n 's/.*side_gather: domain ended: \([a-z0-9-]*\).*/\1/p' | head -n 1)
-	echo side_gather >$SIDE/unload
-	dmesg | tail -n 20
-	echo "rule ${rule:-none}"
-	[ "${rule:-none}" = "$3" ]
+	ends_by side_gather "$3"
 }
 for mode in base optimised; do
 	check "$mode: 120 datagrams, each once and in order" honest $mode 0
@@ -86,13 +77,10 @@ check "the peer answers" ping_all -c 3 -i 0.1 10.9.0.2
 upcalls() { awk '$1 == "upcall" && $2 == "ndo_start_xmit" { print $3 }' $DRIVER/crossings; }
 # burst COUNT LEAST MOST: so many datagrams in one call arrive in order, by that number of upcalls.
 burst() {
-	local before after n
+	local before after
 	in_peer $UDP receive 10.9.0.2 "$1" &
 	local receiver=$!
-	for n in $(seq 200); do
-		in_peer ss -Huln sport = :5202 | grep -q . && break
-		sleep 0.1
-	done
+	listening u 5202 in_peer
 	before=$(upcalls)
 	$UDP burst 10.9.0.2 "$1" 200
 	wait $receiver || return 1

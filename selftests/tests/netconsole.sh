@@ -15,11 +15,7 @@ start() {
 	rm -f /tmp/lines
 	in_peer socat -u UDP4-RECV:6666,rcvbuf=4000000 CREATE:/tmp/lines >/dev/null 2>&1 &
 	echo $! >/tmp/receiver
-	for _ in $(seq 200); do
-		in_peer ss -Huln sport = :6666 | grep -q . && return 0
-		sleep 0.1
-	done
-	return 1
+	listening u 6666 in_peer
 }
 
 target() {

@@ -18,7 +18,7 @@ end=$(($(date +%s) + ${RANDOM_SECONDS:-20}))
 while [ "$(date +%s)" -lt $end ]; do
 	echo "$PAYLOAD seed=$seed" >$SIDE/load 2>/dev/null
 	[ ! -d $SIDE/side_random ] || echo side_random >$SIDE/unload
-	dmesg | sed -n 's/.*side_random: domain ended: \([a-z0-9-]*\).*/\1/p' | head -n 1 >>/tmp/rules
+	rule_of side_random >>/tmp/rules
 	dmesg | grep -E 'BUG|WARNING|Oops|refcount|stall|lockup|KFENCE' >>/tmp/complaints
 	dmesg -C
 	seed=$((seed + 1))

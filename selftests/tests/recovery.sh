@@ -160,10 +160,7 @@ in_order() {
 		sleep 0.5
 		in_peer python3 -B /side/selftests/udp.py resent 10.9.0.2 40 &
 		receiver=$!
-		for _ in $(seq 200); do
-			in_peer ss -Huln sport = :5202 | grep -q . && break
-			sleep 0.1
-		done
+		listening u 5202 in_peer
 		taskset -c 0 python3 -B /side/selftests/udp.py dying 10.9.0.2 40 400
 		recovered $((before + 1)) || return 1
 		python3 -B /side/selftests/udp.py last 10.9.0.2 40

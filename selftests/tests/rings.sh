@@ -13,20 +13,11 @@ check "side loads without a driver" insmod "$MODULE"
 
 # forged MODE NUMBER RULE: what the payload forges ends its domain by that rule, or, with `none`, not.
 forged() {
-	local n rule
 	dmesg -C
 	echo "$PAYLOAD forge=$2" >$SIDE/load && echo "$1" >$DRIVER/mode || return 1
 	grep -qx "$1" $DRIVER/mode || { echo "the mode was not $1 in time"; return 1; }
-	# Until it is ended, or long enough for the timer's upcall; a driver that ends is started again.
-	for n in $(seq 15); do
-		dmesg | grep -q 'side_ring: domain ended' && break
-		sleep 0.1
-	done
-	rule=$(dmesg | sed -n 's/.*side_ring: domain ended: \([a-z0-9-]*\).*/\1/p' | head -n 1)
-	echo side_ring >$SIDE/unload
-	dmesg | tail -n 20
-	echo "rule ${rule:-none}"
-	[ "${rule:-none}" = "$3" ]
+	# That is long enough for the timer's upcall.
+	ends_by side_ring "$3"
 }
 
 while read -r n base optimised what; do

@@ -20,7 +20,7 @@ rtnl_is_free() { timeout 20 ip link set lo mtu 65536; }
 ends() {
 	local n rule
 	for n in $(seq $(($2 * 10))); do
-		rule=$(dmesg | sed -n "s/.*$3: domain ended: \([a-z0-9-]*\).*/\1/p" | head -n 1)
+		rule=$(rule_of "$3")
 		[ -z "$rule" ] || break
 		sleep 0.1
 	done

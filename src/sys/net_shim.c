@@ -59,9 +59,9 @@ void side_skb_queue_init(struct sk_buff_head *list)
 	skb_queue_head_init(list);
 }
 
-const u32 *side_skb_queue_len(const struct sk_buff_head *list)
+u32 side_skb_queue_len(const struct sk_buff_head *list)
 {
-	return &list->qlen;
+	return skb_queue_len_lockless(list);
 }
 
 struct sk_buff *side_skb_get(struct sk_buff *skb)

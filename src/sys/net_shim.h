@@ -54,7 +54,7 @@ const void *side_skb_frag(const struct sk_buff *skb, u32 n, u32 *len);
 struct sk_buff *side_netdev_alloc_skb(struct net_device *dev, u32 len);
 void side_skb_in_progress(struct sk_buff *skb);
 void side_skb_queue_init(struct sk_buff_head *list);
-const u32 *side_skb_queue_len(const struct sk_buff_head *list);
+u32 side_skb_queue_len(const struct sk_buff_head *list);
 struct sk_buff *side_skb_get(struct sk_buff *skb);
 void side_skb_receive(struct sk_buff *skb, struct net_device *dev,
 		      const struct side_rx_meta *meta);

@@ -26,8 +26,8 @@ impl PacketQueue {
 
     /// The number of packets, which may change at any time.
     pub(crate) fn len(&self) -> u32 {
-        // SAFETY: an initialised head; the number is looked at by itself.
-        unsafe { core::ptr::read_volatile(bindings::side_skb_queue_len(self.0.get())) }
+        // SAFETY: an initialised head.
+        unsafe { bindings::side_skb_queue_len(self.0.get()) }
     }
 
     /// Adds a packet behind the others.
