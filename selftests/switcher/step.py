@@ -14,6 +14,7 @@ the guest's memory, must have gone up by one on each CPU before the next is sent
   nmi      an NMI at each of them, on each CPU, `rounds` times
   nested   a second NMI at each instruction of the code that handles the first
   mce      a machine check that software survives, at each of them
+  there    one monitor command (command=) while CPU 0 is at an address of ring 3 (at=)
   df       a bad stack pointer behind the entry's LIDT: the way to the double fault's report
 
 KEY=VALUE: enter= start= end= fatal= (addresses of the switch's text), counts= (physical addresses of the
@@ -494,12 +495,29 @@ def disassemble(code, address):
     return starts
 
 
+def there(gdb, address, command):
+    """The command's answer; it is given while CPU 0 is before this instruction in ring 3."""
+    gdb.break_at(address)
+    cpu = gdb.go_on(20.0)
+    if cpu != 0 or gdb.registers(0)["cs"] & 3 != 3:
+        return f"Error: CPU 0 is not in ring 3 at {address:#x}\n"
+    return gdb.monitor(command)
+
+
 def main():
     """Does one call and prints its KTAP."""
     mode = sys.argv[1]
     arguments = dict(argument.split("=", 1) for argument in sys.argv[2:])
     gdb = Gdb(os.environ["SIDE_GDB"])
     gdb.ask("qSupported")
+    if mode == "there":
+        try:
+            sys.stdout.write(there(gdb, int(arguments["at"], 16), arguments["command"]))
+        except Gone as problem:
+            sys.stdout.write(f"Error: {problem}\n")
+        finally:
+            gdb.detach()
+        return
     stepper = Stepper(gdb, arguments)
     try:
         if mode == "nmi":
@@ -514,7 +532,7 @@ def main():
             for address in stepper.trace():
                 stepper.note(stepper.name(address))
         else:
-            raise SystemExit(f"step: {mode} is none of trace, nmi, nested, mce, df")
+            raise SystemExit(f"step: {mode} is none of trace, there, nmi, nested, mce, df")
     except Gone as problem:
         stepper.problems.append(str(problem))
     finally:
