@@ -42,20 +42,33 @@ pub(crate) fn alloc_etherdev(call: &mut Call<'_>) -> Outcome {
     make(call, call.uint(0).into(), call.uint(1), call.uint(2))
 }
 
-/// `alloc_netdev_mqs(sizeof_priv, name, name_assign_type, setup, txqs, rxqs)` for Ethernet: any
-/// other setup function than the kernel's own for Ethernet is refused.
+/// `alloc_netdev_mqs(sizeof_priv, name, name_assign_type, setup, txqs, rxqs)` for Ethernet: `setup` is
+/// the kernel's `ether_setup()`, or a function of the driver's that calls it.
 pub(crate) fn alloc_netdev(call: &mut Call<'_>) -> Outcome {
-    if kernel_function(call.arg(3)) != Some("ether_setup") {
-        return Err(Violation::new("not-ethernet", call.arg(3)));
-    }
+    let setup = call.arg(3);
+    let own = match kernel_function(setup) {
+        Some("ether_setup") => false,
+        None if call.domain.memory.is_text(setup) => true,
+        _ => return Err(Violation::new("not-ethernet", setup)),
+    };
     let mut buffer = [0; 15];
     let name = call.read_str(call.arg(1), &mut buffer)?;
     let mut kept = [0; 16];
     kept[..name.len()].copy_from_slice(name);
     let handle = make(call, call.arg(0), call.uint(4), call.uint(5))?;
-    if handle != 0 {
-        call.write_bytes(handle + DEVICE_NAME, &kept)?;
+    if handle == 0 {
+        return Ok(0);
     }
+    if own {
+        call.write(handle + DEVICE_TYPE, 0u16)?;
+        if call.upcall("setup", setup, &[handle]).is_err() {
+            return Ok(0);
+        }
+        if call.read::<u16>(handle + DEVICE_TYPE)? != ARPHRD_ETHER {
+            return Err(Violation::new("not-ethernet", setup));
+        }
+    }
+    call.write_bytes(handle + DEVICE_NAME, &kept)?;
     Ok(handle)
 }
 
@@ -523,8 +536,9 @@ pub(crate) fn update_features(call: &mut Call<'_>) -> Outcome {
     Ok(0)
 }
 
-/// `ether_setup(dev)` called by hand: a fresh device is Ethernet already.
+/// `ether_setup(dev)` called by the driver: the kernel's device is Ethernet already.
 pub(crate) fn ether_setup(call: &mut Call<'_>) -> Outcome {
     device(call)?;
+    call.write(call.arg(0) + DEVICE_TYPE, ARPHRD_ETHER)?;
     Ok(0)
 }

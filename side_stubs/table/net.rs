@@ -192,7 +192,8 @@ pub(crate) const IMPORTS: &[Import] = &[
     gate(
         "napi_enable_locked",
         &[Obj(Napi)],
-        Sleep,
+        // It asks for the device's lock, and sleeps for nothing: drivers call it under a spinlock.
+        Any,
         napi::enable_locked,
     ),
     gate("napi_disable", &[Obj(Napi)], Sleep, napi::disable),

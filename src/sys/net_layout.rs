@@ -39,6 +39,8 @@ pub(crate) const DEVICE_BROADCAST: u64 = at!(net_device, broadcast);
 pub(crate) const DEVICE_ADDR_LEN: u64 = at!(net_device, addr_len);
 pub(crate) const DEVICE_HARD_HEADER_LEN: u64 = at!(net_device, hard_header_len);
 pub(crate) const DEVICE_TYPE: u64 = at!(net_device, type_);
+/// The type of an Ethernet device (include/uapi/linux/if_arp.h).
+pub(crate) const ARPHRD_ETHER: u16 = 1;
 pub(crate) const DEVICE_PRIV_LEN: u64 = at!(net_device, priv_len);
 pub(crate) const DEVICE_NUM_TX: u64 = at!(net_device, num_tx_queues);
 pub(crate) const DEVICE_REAL_NUM_TX: u64 = at!(net_device, real_num_tx_queues);
