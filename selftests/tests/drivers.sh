@@ -5,13 +5,13 @@
 # unloading leaves nothing. The peer is an e1000e that its driver drives in the kernel, on the same
 # hub. What the emulated card cannot do with the driver in the kernel either is skipped.
 # again: a host that stalls can lose datagrams and delay answers
-# vm: --smp 2 --nic e1000e,net=hub --nic rtl8139,net=hub --nic i82559er,net=hub --nic igb,net=hub --nic e1000,net=hub --nic tulip,net=hub --nic vmxnet3,net=hub
+# vm: --smp 2 --nic e1000e,net=hub --nic rtl8139,net=hub --nic i82559er,net=hub --nic igb,net=hub --nic e1000,net=hub --nic tulip,net=hub --nic vmxnet3,net=hub --nic pcnet,net=hub --nic ne2k_pci,net=hub
 # timeout: 900
 . "$(dirname "$0")/../lib.sh"
 ktap
 
 # MODULE PCI_ID [MTU]: the driver, its card, and the largest packet that is tried.
-DRIVERS=${DRIVERS:-"8139cp:10ec:8139 8139too:10ec:8139 e100:8086:1209 igb:8086:10c9 e1000:8086:100e tulip:1011:0019 vmxnet3:15ad:07b0"}
+DRIVERS=${DRIVERS:-"8139cp:10ec:8139 8139too:10ec:8139 e100:8086:1209 igb:8086:10c9 e1000:8086:100e tulip:1011:0019 vmxnet3:15ad:07b0 pcnet32:1022:2000 ne2k-pci:10ec:8029"}
 BYTES=${BYTES:-2000000}
 
 # Brings the card's interface up as NIC.
@@ -19,6 +19,9 @@ up() {
 	NIC=$(interface_of "$ADDRESS") || { echo "no interface"; return 1; }
 	ip link set "$NIC" up || return 1
 	ip addr replace 10.9.0.1/24 dev "$NIC"
+	# The emulated e1000e sends a short frame as it is, and the emulated pcnet and ne2k take none shorter than
+	# Ethernet's 60 bytes: the answer to an ARP request would be lost.
+	ip neigh replace 10.9.0.2 lladdr "$(in_peer cat "/sys/class/net/$PEER/address")" dev "$NIC" nud permanent
 	wait_carrier "$NIC" 20 || return 1
 	# Some of the emulated cards lose what comes in the first moments after link-up.
 	ping -c 5 -i 0.2 -W 2 10.9.0.2 >/dev/null 2>&1
