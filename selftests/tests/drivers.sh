@@ -20,8 +20,9 @@ up() {
 	ip link set "$NIC" up || return 1
 	ip addr replace 10.9.0.1/24 dev "$NIC"
 	# The emulated e1000e sends a short frame as it is, and the emulated pcnet and ne2k take none shorter than
-	# Ethernet's 60 bytes: the answer to an ARP request would be lost.
+	# Ethernet's 60 bytes: ARP would be lost.
 	ip neigh replace 10.9.0.2 lladdr "$(in_peer cat "/sys/class/net/$PEER/address")" dev "$NIC" nud permanent
+	in_peer ip neigh replace 10.9.0.1 lladdr "$(cat "/sys/class/net/$NIC/address")" dev "$PEER" nud permanent
 	wait_carrier "$NIC" 20 || return 1
 	# Some of the emulated cards lose what comes in the first moments after link-up.
 	ping -c 5 -i 0.2 -W 2 10.9.0.2 >/dev/null 2>&1
