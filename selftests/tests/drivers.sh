@@ -11,7 +11,7 @@
 ktap
 
 # MODULE PCI_ID [MTU]: the driver, its card, and the largest packet that is tried.
-DRIVERS=${DRIVERS:-"8139cp:10ec:8139 8139too:10ec:8139 e100:8086:1209 igb:8086:10c9 e1000:8086:100e tulip:1011:0019 vmxnet3:15ad:07b0 pcnet32:1022:2000 ne2k-pci:10ec:8029"}
+DRIVERS=${DRIVERS:-"8139cp:10ec:8139 8139too:10ec:8139 e100:8086:1209 igb:8086:10c9 igbvf:8086:10ca e1000:8086:100e tulip:1011:0019 vmxnet3:15ad:07b0 pcnet32:1022:2000 ne2k-pci:10ec:8029"}
 BYTES=${BYTES:-2000000}
 
 # Brings the card's interface up as NIC.
@@ -68,6 +68,17 @@ crossings() {
 	echo "# $DOMAIN: $(((after - before) / 50)) crossings a ping"
 }
 
+# virtual_function DRIVER PCI_ID: makes one of the card's, with an address that is not changed at each start.
+virtual_function() {
+	local card
+	card=$(pci_of "$2") && modprobe "$1" || return 0
+	ip link set "$(interface_of "$card")" up
+	echo 1 >"/sys/bus/pci/devices/$card/sriov_numvfs"
+	ip link set "$(interface_of "$card")" vf 0 mac 52:54:00:00:00:77
+	# The kernel has given the new card to its driver already.
+	modprobe -qr "$module"
+}
+
 # Runs the command unless the domain is dead, which a check of its own tells.
 living() {
 	[ "$(cat "$SIDE/$DOMAIN/state")" != running ] || "$@"
@@ -82,6 +93,8 @@ peer_up e1000e 0x8086:0x10d3 || { echo "Bail out! no peer"; exit 1; }
 insmod "$MODULE" || { echo "Bail out! the module does not load"; exit 1; }
 for line in $DRIVERS; do
 	module=${line%%:*} id=${line#*:}
+	# The physical function stays with its driver in the kernel.
+	[ "$module" != igbvf ] || virtual_function igb 0x8086:0x10c9
 	DOMAIN=$(tr - _ <<<"$module")
 	what="$module on $id"
 	path=$(modinfo -n "$module")
@@ -107,6 +120,7 @@ for line in $DRIVERS; do
 	[ "$(cat "$SIDE/$DOMAIN/state")" = running ] || dmesg | tail -n 40 | sed 's/^/# log: /'
 	check "$what: unloads" sh -c "echo $DOMAIN >$SIDE/unload"
 	check "$what: nothing left" nothing_left
+	[ "$module" != igbvf ] || modprobe -r igb
 done
 check "module unloads" rmmod side
 finish

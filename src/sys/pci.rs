@@ -340,12 +340,10 @@ impl PciRef {
         let mut found = false;
         each(|device| {
             if !device.same(self) {
-                for n in 0..RESOURCES {
+                for n in 0..OWN_RESOURCES {
                     if let Some(r) = device.resource(n) {
                         let memory = r.flags & u64::from(bindings::IORESOURCE_MEM) != 0;
-                        let bridge = n >= BRIDGE_RESOURCES;
-                        found |=
-                            memory && !bridge && r.end != 0 && r.start <= end && start <= r.end;
+                        found |= memory && r.end != 0 && r.start <= end && start <= r.end;
                     }
                 }
             }
@@ -568,8 +566,9 @@ impl PciRef {
 
 /// Resources of a device, bridge windows included.
 pub(crate) const RESOURCES: usize = 17;
-/// The first resource that is a bridge's window and not the device's own.
-const BRIDGE_RESOURCES: usize = 13;
+/// So many of them are what the device itself answers to (include/linux/pci.h: BARs and the ROM). Behind
+/// them come the ranges in which its virtual functions have their own, and a bridge's windows.
+const OWN_RESOURCES: usize = 7;
 
 /// Calls `f` for each PCI device of the machine. Process context.
 pub(crate) fn each(mut f: impl FnMut(&PciRef)) {
