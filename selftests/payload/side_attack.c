@@ -8,15 +8,23 @@
  */
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
+#include <linux/dmapool.h>
 #include <linux/etherdevice.h>
 #include <linux/interrupt.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/pci.h>
+#include <linux/pm_qos.h>
 #include <linux/pm_runtime.h>
+#include <linux/ptp_clock_kernel.h>
 #include <linux/rtnetlink.h>
 #include <linux/skbuff.h>
 #include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+#include <net/page_pool/helpers.h>
 
 static char *attack = "";
 module_param(attack, charp, 0444);
@@ -68,6 +76,13 @@ ATTACK(rtnl_twice) { rtnl_lock(); rtnl_lock(); }
 ATTACK(rtnl_unheld) { rtnl_unlock(); }
 ATTACK(device_too_large) { alloc_etherdev_mqs(1 << 30, 1, 1); }
 ATTACK(too_many_queues) { alloc_etherdev_mqs(64, 1 << 20, 1); }
+/* A setup function that makes no Ethernet device of it, and one that is no function. */
+static void no_setup(struct net_device *dev) {}
+ATTACK(not_ethernet) { alloc_netdev_mqs(64, "attack%d", NET_NAME_ENUM, no_setup, 1, 1); }
+ATTACK(setup_not_text)
+{
+	alloc_netdev_mqs(64, "attack%d", NET_NAME_ENUM, (void *)netdev, 1, 1);
+}
 /* A table whose operations lie past the end of all addresses. */
 ATTACK(ethtool_beyond)
 {
@@ -79,8 +94,36 @@ ATTACK(netdev_ops_beyond)
 	netdev->netdev_ops = (void *)-8ul;
 	register_netdev(netdev);
 }
+ATTACK(address_too_long) { dev_addr_mod(netdev, 0, page, 64); }
+static int sync_address(struct net_device *dev, const unsigned char *address) { return 0; }
+ATTACK(address_list) { __hw_addr_sync_dev((void *)page, netdev, sync_address, sync_address); }
+/* An entry that follows itself. */
+ATTACK(address_list_endless)
+{
+	struct list_head *node = (void *)page;
+
+	node->next = node;
+	netdev->uc.list.next = node;
+	__hw_addr_sync_dev(&netdev->uc, netdev, sync_address, sync_address);
+}
+ATTACK(queue_unknown) { netif_queue_set_napi(netdev, 77, NETDEV_QUEUE_TYPE_RX, NULL); }
+ATTACK(queue_kind) { netif_queue_set_napi(netdev, 0, 7, NULL); }
+ATTACK(not_a_queue) { netif_tx_wake_queue((void *)page); }
+/* The kernel's function for a table of operations, called by hand. */
+ATTACK(native_called) { eth_validate_addr(netdev); }
+ATTACK(denied_called) { page_pool_alloc_pages((void *)page, GFP_KERNEL); }
+ATTACK(page_pool_unknown) { page_pool_destroy((void *)page + 8); }
+ATTACK(ptp_unknown) { ptp_clock_unregister((void *)page); }
 
 /* NAPI. */
+ATTACK(netdev_lock_held)
+{
+	netif_napi_add(netdev, &napi, poll);
+	netdev_lock(netdev);
+	napi_enable(&napi);
+}
+ATTACK(netdev_lock_missing) { netif_napi_add(netdev, &napi, poll); napi_enable_locked(&napi); }
+ATTACK(no_fragments) { netif_napi_add(netdev, &napi, poll); napi_gro_frags(&napi); }
 ATTACK(napi_add_twice) { netif_napi_add(netdev, &napi, poll); netif_napi_add(netdev, &napi, poll); }
 ATTACK(napi_enable_twice)
 {
@@ -131,7 +174,69 @@ ATTACK(poll_for_ever)
 	mod_timer(&timer, jiffies + 2 * HZ);
 }
 
+/* Runs `function` as the poll of an instance, once. */
+static void poll_by(int (*function)(struct napi_struct *, int))
+{
+	netif_napi_add(netdev, &napi, function);
+	napi_enable(&napi);
+	timer_setup(&timer, schedule_poll, 0);
+	mod_timer(&timer, jiffies + 1);
+	msleep(500);
+}
+static int poll_over(struct napi_struct *n, int budget) { return budget + 1; }
+ATTACK(poll_over_budget) { poll_by(poll_over); }
+
 /* Packets. */
+static int receive_length(struct napi_struct *n, int budget)
+{
+	struct sk_buff *skb = packet();
+
+	skb_put(skb, 60);
+	skb->data_len = 100;
+	napi_gro_receive(n, skb);
+	return 0;
+}
+ATTACK(skb_length) { poll_by(receive_length); }
+static int receive_outside(struct napi_struct *n, int budget)
+{
+	struct sk_buff *skb = packet();
+
+	skb_put(skb, 60);
+	skb->data -= 8192;
+	napi_gro_receive(n, skb);
+	return 0;
+}
+ATTACK(skb_outside) { poll_by(receive_outside); }
+static int receive_long(struct napi_struct *n, int budget)
+{
+	struct sk_buff *skb = packet();
+
+	skb_put(skb, 60);
+	skb->data_len = 1 << 20;
+	skb->len += skb->data_len;
+	napi_gro_receive(n, skb);
+	return 0;
+}
+ATTACK(skb_long) { poll_by(receive_long); }
+ATTACK(skb_fragments)
+{
+	struct sk_buff *skb = packet();
+
+	skb_shinfo(skb)->nr_frags = 200;
+	dev_kfree_skb_any(skb);
+}
+ATTACK(skb_sum_outside)
+{
+	struct sk_buff *skb = packet();
+
+	skb_put(skb, 60);
+	skb->ip_summed = CHECKSUM_PARTIAL;
+	skb->csum_start = 60000;
+	skb->csum_offset = 16;
+	skb_checksum_help(skb);
+}
+ATTACK(skb_received_stamped) { skb_tstamp_tx(packet(), NULL); }
+ATTACK(skb_around_object) { napi_build_skb(page + 64, 2048); }
 ATTACK(skb_free_twice) { struct sk_buff *skb = packet(); dev_kfree_skb_any(skb); dev_kfree_skb_any(skb); }
 ATTACK(skb_over_end) { skb_put(packet(), 1 << 20); }
 ATTACK(skb_under_head) { skb_push(packet(), 4096); }
@@ -179,8 +284,49 @@ ATTACK(dma_free_length)
 {
 	dma_free_coherent(dev, 8192, dma_alloc_coherent(dev, 4096, &bus, GFP_KERNEL), bus);
 }
+/* Two mappings of one place that do not agree. */
+ATTACK(dma_overlap) { map(); dma_map_single(dev, page, 128, DMA_TO_DEVICE); }
+ATTACK(dma_pool_unknown) { dma_pool_alloc((void *)page, GFP_KERNEL, &bus); }
+ATTACK(dma_pool_in_use)
+{
+	struct dma_pool *pool = dma_pool_create("side_attack", dev, 64, 64, 0);
+
+	dma_pool_alloc(pool, GFP_KERNEL, &bus);
+	dma_pool_destroy(pool);
+}
+
+/* Memory and strings. */
+ATTACK(size_of_no_object) { ksize(page + 8); }
+ATTACK(string_endless) { memset(page, 'a', PAGE_SIZE); kstrdup(page, GFP_KERNEL); }
 
 /* PCI. */
+static struct pci_driver other;
+static int other_probe(struct pci_dev *p, const struct pci_device_id *id) { return -ENODEV; }
+ATTACK(driver_unknown) { pci_unregister_driver(&other); }
+ATTACK(driver_name)
+{
+	other.name = "side/attack";
+	other.probe = other_probe;
+	if (pci_register_driver(&other))
+		return;
+}
+/* A table of devices without an end. */
+ATTACK(driver_table)
+{
+	struct pci_device_id *table = vmalloc(5000 * sizeof(*table));
+
+	memset(table, 0x11, 5000 * sizeof(*table));
+	other.name = "side_attack_other";
+	other.probe = other_probe;
+	other.id_table = table;
+	if (pci_register_driver(&other))
+		return;
+}
+ATTACK(ports_foreign) { ioport_map(0x60, 1); }
+ATTACK(region_foreign) { request_region(0x60, 1, "side_attack"); }
+ATTACK(region_unclaimed) { release_region(pci_resource_start(pdev, 2), 32); }
+ATTACK(pm_unknown) { __pm_runtime_suspend((void *)page, 0); }
+ATTACK(pm_request) { __pm_runtime_suspend(dev, 0x7700); }
 ATTACK(config_bar) { pci_write_config_dword(pdev, PCI_BASE_ADDRESS_0, 0xfee00000); }
 ATTACK(config_msi_address)
 {
@@ -244,8 +390,71 @@ ATTACK(enable_irq_unbalanced)
 	if (!request_irq(pdev->irq, on_interrupt, IRQF_SHARED, "side_attack", page))
 		enable_irq(pdev->irq);
 }
+/* The thread of an interrupt that the card is told to raise. */
+static irqreturn_t wait_for_itself(int irq, void *data)
+{
+	synchronize_irq(irq);
+	return IRQ_HANDLED;
+}
+ATTACK(irq_waits)
+{
+	void __iomem *registers = pci_ioremap_bar(pdev, 0);
+
+	pci_set_master(pdev);
+	if (!registers || pci_enable_msi(pdev) ||
+	    request_threaded_irq(pdev->irq, NULL, wait_for_itself, IRQF_ONESHOT, "side_attack", page))
+		return;
+	/* The 82574's mask and cause of "link status change". */
+	writel(4, registers + 0xd0);
+	writel(4, registers + 0xc8);
+	msleep(500);
+}
+
+/* Locks. */
+static struct mutex lock;
+ATTACK(mutex_init_held) { mutex_init(&lock); mutex_lock(&lock); mutex_init(&lock); }
+ATTACK(mutexes)
+{
+	struct mutex *many = vmalloc(1000 * sizeof(*many));
+	int n;
+
+	for (n = 0; n < 1000; n++) {
+		mutex_init(&many[n]);
+		mutex_lock(&many[n]);
+	}
+}
 
 /* Timers and time. */
+ATTACK(timers)
+{
+	struct timer_list *many = vmalloc(5000 * sizeof(*many));
+	int n;
+
+	for (n = 0; n < 5000; n++) {
+		timer_setup(&many[n], on_timer, 0);
+		mod_timer(&many[n], jiffies + 1000 * HZ);
+	}
+}
+static void on_work(struct work_struct *work) {}
+ATTACK(work_items)
+{
+	struct delayed_work *many = vmalloc(5000 * sizeof(*many));
+	int n;
+
+	for (n = 0; n < 5000; n++) {
+		INIT_DELAYED_WORK(&many[n], on_work);
+		schedule_delayed_work(&many[n], 1000 * HZ);
+	}
+}
+static struct pm_qos_request latency;
+ATTACK(latency_twice)
+{
+	cpu_latency_qos_add_request(&latency, 10);
+	cpu_latency_qos_add_request(&latency, 10);
+}
+ATTACK(latency_unknown) { cpu_latency_qos_update_request(&latency, 10); }
+ATTACK(clock_unknown) { ktime_get_with_offset(77); }
+ATTACK(sleep_range) { usleep_range_state(100, 10, TASK_UNINTERRUPTIBLE); }
 ATTACK(timer_add_twice)
 {
 	timer_setup(&timer, on_timer, 0);
@@ -268,8 +477,8 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(register_twice), A(free_registered), A(unregister_unregistered), A(free_twice),
 	A(use_after_free), A(register_without_rtnl), A(rtnl_twice), A(rtnl_unheld),
 	A(register_again), A(ethtool_beyond), A(netdev_ops_beyond), A(skb_put_after_free), A(skb_push_after_free),
-	A(device_too_large), A(too_many_queues), A(napi_add_twice), A(napi_enable_twice),
-	A(napi_disable_disabled), A(napi_unknown), A(napi_unprepared), A(napi_complete_outside),
+	A(device_too_large), A(too_many_queues), A(not_ethernet), A(setup_not_text),
+	A(napi_add_twice), A(napi_enable_twice), A(napi_disable_disabled), A(napi_unknown), A(napi_unprepared), A(napi_complete_outside),
 	A(gro_outside), A(poll_for_ever), A(skb_free_twice), A(skb_over_end), A(skb_under_head),
 	A(skb_by_kfree),
 	A(skb_short), A(skb_inside), A(dma_direction), A(dma_length), A(dma_empty), A(dma_outside),
@@ -284,6 +493,15 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(timer_setup_not_text), A(timer_not_text), A(delay_too_long),
 	A(sleep_too_long), A(sleep_interruptible_too_long), A(usleep_too_long),
 	A(schedule_too_long),
+	A(address_too_long), A(address_list), A(address_list_endless), A(queue_unknown), A(queue_kind),
+	A(not_a_queue), A(native_called), A(denied_called), A(page_pool_unknown), A(ptp_unknown),
+	A(netdev_lock_held), A(netdev_lock_missing), A(no_fragments), A(poll_over_budget),
+	A(skb_length), A(skb_outside), A(skb_long), A(skb_fragments), A(skb_sum_outside),
+	A(skb_received_stamped), A(skb_around_object), A(dma_overlap), A(dma_pool_unknown),
+	A(dma_pool_in_use), A(size_of_no_object), A(string_endless), A(driver_unknown), A(driver_name),
+	A(driver_table), A(ports_foreign), A(region_foreign), A(region_unclaimed), A(pm_request), A(pm_unknown),
+	A(irq_waits), A(mutex_init_held), A(mutexes), A(timers), A(work_items), A(latency_twice),
+	A(latency_unknown), A(clock_unknown), A(sleep_range),
 };
 
 static int probe(struct pci_dev *p, const struct pci_device_id *id)
@@ -332,6 +550,9 @@ static int __init attack_init(void)
 static void __exit attack_exit(void)
 {
 	pci_unregister_driver(&driver);
+	/* The device is no longer this driver's since the probe failed. */
+	if (!strcmp(attack, "device_gone"))
+		pci_set_master(pdev);
 }
 
 module_init(attack_init);

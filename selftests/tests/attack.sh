@@ -29,6 +29,8 @@ rtnl_twice rtnl-held
 rtnl_unheld rtnl-not-held
 device_too_large bad-device-size
 too_many_queues bad-device-size
+not_ethernet not-ethernet
+setup_not_text not-ethernet
 register_again registered-twice
 ethtool_beyond bad-pointer
 netdev_ops_beyond bad-pointer
@@ -93,6 +95,50 @@ sleep_too_long deadline-exceeded
 sleep_interruptible_too_long deadline-exceeded
 usleep_too_long deadline-exceeded
 schedule_too_long deadline-exceeded
+address_too_long address-too-long
+address_list bad-address-list
+address_list_endless endless-list
+queue_unknown bad-queue
+queue_kind bad-queue-type
+not_a_queue not-a-queue
+native_called not-a-gate
+denied_called denied-import
+page_pool_unknown not-a-page-pool
+ptp_unknown bad-ptp-clock
+netdev_lock_held netdev-lock-held
+netdev_lock_missing netdev-lock-not-held
+no_fragments no-fragments
+poll_over_budget poll-over-budget
+skb_length skb-length
+skb_outside skb-data-outside
+skb_long frame-too-long
+skb_fragments too-many-fragments
+skb_sum_outside skb-checksum
+skb_received_stamped skb-not-transmitted
+skb_around_object bad-fragment
+dma_overlap dma-overlap
+dma_pool_unknown not-a-dma-pool
+dma_pool_in_use dma-pool-in-use
+size_of_no_object bad-object
+string_endless string-too-long
+driver_unknown unregister-unknown-driver
+driver_name driver-name
+driver_table id-table
+ports_foreign foreign-ports
+region_foreign foreign-region
+region_unclaimed region-not-claimed
+pm_request bad-flags
+pm_unknown bad-device
+irq_waits irq-waits-for-itself
+mutex_init_held mutex-init-held
+mutexes too-many-mutexes
+timers too-many-timers
+work_items too-many-work-items
+latency_twice pm-qos-added-twice
+latency_unknown pm-qos-not-added
+clock_unknown bad-clock
+sleep_range bad-range
+device_gone not-a-pci-device
 END
 dmesg -C
 for name in "${names[@]}"; do
@@ -111,6 +157,20 @@ by_rule() {
 	[ "${ended[$1]:-none}" = "${expected[$1]}" ]
 }
 for name in "${names[@]}"; do check "$name: ${expected[$name]}" by_rule "$name"; done
+# The tables of Documentation/audit.md before the section of those that have none, less that section's.
+each_rule() {
+	local rule missing=0 without
+	without=$(sed -n '/^## Rules without an attack/,/^## Several/p' /side/Documentation/audit.md)
+	for rule in $(sed '/^## Rules without an attack/,$d' /side/Documentation/audit.md |
+		sed -n 's/^\(| `[^|]*\)|.*/\1/p' | grep -oE '`[a-z]+(-[a-z]+)+`' | tr -d '`'); do
+		grep -qF "\`$rule\`" <<<"$without" && continue
+		grep -rqE "(^|[^a-z-])$rule([^a-z-]|\$)" /side/selftests/tests /side/selftests/host/tests && continue
+		echo "no test has $rule"
+		missing=1
+	done
+	return $missing
+}
+check "each rule has a test" each_rule
 no_complaint() { ! cat /tmp/attacks - < <(dmesg) | grep -E 'BUG|WARNING|Oops|lockup|stall'; }
 check "no complaint of the kernel" no_complaint
 check "rmmod" side_unload

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 # The module loads on the packaged kernel without a driver, shows its control files, and unloads;
-# the kernel's own checkers have nothing to say.
+# the kernel's own checkers have nothing to say. A driver with unknown imports is refused, or with
+# allow_missing=1 loaded until it calls one.
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
 . "$(dirname "$0")/../lib.sh"
 ktap
@@ -15,4 +16,23 @@ again() {
 	done
 }
 check "20 times more" again
+
+MISSING=/side/build/payload/side_missing.ko
+refused() {
+	dmesg -C
+	! insmod "$MODULE" driver=$MISSING 2>/dev/null && [ ! -e $SIDE ] &&
+		[ "$(dmesg | grep -c 'unknown: filp_open filp_close$')" = 1 ]
+}
+check "unknown imports are named together, and refused" refused
+loaded() {
+	insmod "$MODULE" driver=$MISSING allow_missing=1 && [ "$(cat $SIDE/side_missing/state)" = running ] && rmmod side
+}
+check "allow_missing=1 loads all the same" loaded
+ended() {
+	dmesg -C
+	! insmod "$MODULE" driver=$MISSING allow_missing=1 params=call=1 2>/dev/null && [ ! -e $SIDE ] || return 1
+	dmesg | grep -q 'side_missing: unknown import filp_open called' &&
+		dmesg | grep -q 'side_missing: domain ended: unknown-import '
+}
+check "a call of one ends the domain" ended
 finish
