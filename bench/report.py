@@ -14,6 +14,8 @@ import re
 import statistics
 import sys
 
+import tables
+
 MODES = ("native", "base", "optimised")
 COLOURS = {"native": "#777777", "base": "#c44e52", "optimised": "#4c72b0"}
 
@@ -165,6 +167,8 @@ def plot(counts, walls, out):
     import matplotlib
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "side"
+    # Text as text: half the size.
+    matplotlib.rcParams["svg.fonttype"] = "none"
     from matplotlib import pyplot
 
     def bars(name, title, axis, labels, values, errors=None):
@@ -228,6 +232,7 @@ def main():
     lines = [f"Kernel {release}, {re.sub(r' .Debian.*', '', version)} without hardware virtualisation.", ""]
     if counts:
         lines += icount_table(counts)
+    lines += tables.crossing(results) + tables.domains(results, crossings) + tables.gains(results, crossings)
     if walls:
         lines += wall_table(walls)
     lines += [f"Not measured: {text}" for text in skipped]
