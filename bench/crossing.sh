@@ -23,9 +23,10 @@ cp /side/build/selftest/switcher /tmp/switcher || exit 1
 switcher=/tmp/switcher
 
 if [ "$what" = clock ]; then
-	# 10,000 crossings, with the timer interrupts that come meanwhile.
+	# 10,000 crossings, with the timer's ticks that come meanwhile, and nothing else that wants the CPU.
+	sleep 5
 	for repeat in 1 2 3 4 5; do
-		said=$($switcher cost) || { echo "$said"; exit 1; }
+		said=$(chrt -f 10 $switcher cost) || { echo "$said"; exit 1; }
 		read -r clock interrupts < <(sed -n 's/^ok .* cost of a crossing # \([0-9.]*\) ns .*, \([0-9]*\) interrupts$/\1 \2/p' <<<"$said")
 		[ -n "${interrupts:-}" ] || { echo "$said"; exit 1; }
 		echo "RESULT {\"part\": \"crossing\", \"machine\": \"$machine\", \"clock\": $clock, \"interrupts\": $interrupts, \"crossings\": 10000, \"repeat\": $repeat}"

@@ -143,9 +143,9 @@ def wall(results):
     return table
 
 
-def wall_table(table):
-    """The Markdown of the wall clock."""
-    lines = ["Wall clock, ratio to native in the same round:", "",
+def wall_table(table, title):
+    """The Markdown of what is given as ratios."""
+    lines = [title, "",
              "| part | metric | mode | rounds | median ratio | min to max | 95 % interval | median value | CPU |",
              "|---|---|---|---:|---:|---:|---:|---:|---:|"]
     for (part, metric), modes in table.items():
@@ -233,8 +233,13 @@ def main():
     if counts:
         lines += icount_table(counts)
     lines += tables.crossing(results) + tables.domains(results, crossings) + tables.gains(results, crossings)
-    if walls:
-        lines += wall_table(walls)
+    counted = {key: modes for key, modes in walls.items() if key[0] == "recovery"}
+    clocked = {key: modes for key, modes in walls.items() if key[0] != "recovery"}
+    if counted:
+        lines += wall_table(counted, "Time until the peer answers again, counted in instructions, ratio to native in "
+                            "the same round:")
+    if clocked:
+        lines += wall_table(clocked, "Wall clock, ratio to native in the same round:")
     lines += [f"Not measured: {text}" for text in skipped]
     with open(f"{out}/table.md", "w", encoding="utf-8") as file:
         file.write("\n".join(lines).rstrip() + "\n")

@@ -16,6 +16,8 @@ GROUPS = {
     "loop": "the loop of the test",
     "none": "unknown",
 }
+# Idle time in a window, in nanoseconds, that is no waiting for a card's moderation timer.
+LONG_IDLE = 500_000_000
 BARE = ("enter", "ring 3", "leave")
 
 
@@ -60,12 +62,13 @@ def crossing(results):
                                        for machine in machines]))
     sums = total(GROUPS)
     lines.append(row(["**all, by the trace**"] + [f"**{n}**" for n in sums]))
-    # The run that the fewest timer interrupts came into.
-    clocks = [min((r for r in results if "clock" in r and r["machine"] == machine),
-                  key=lambda r: (r["interrupts"], r["clock"])) for machine in machines]
-    lines.append(row(["by the clock, a crossing of 10,000"] + [f"{r['clock']:.1f}" for r in clocks]))
-    lines.append(row(["difference"] + [f"{r['clock'] - n:+.1f}" for r, n in zip(clocks, sums)]))
-    lines.append(row(["timer interrupts in the 10,000"] + [r["interrupts"] for r in clocks]))
+    clocks = [[r["clock"] for r in results if "clock" in r and r["machine"] == machine]
+              for machine in machines]
+    medians = [statistics.median(clock) if clock else None for clock in clocks]
+    lines.append(row(["by the clock, a crossing of 10,000"]
+                     + ["-" if n is None else f"{n:.1f}" for n in medians]))
+    lines.append(row(["difference"] + ["-" if n is None else f"{n - m:+.1f}"
+                                       for n, m in zip(medians, sums)]))
     return lines + [""]
 
 
@@ -92,12 +95,14 @@ def memory_table(results):
 def domains(results, crossings):
     """Instructions and crossings a packet with several instances at work at once."""
     results = of(results, "domains")
-    cells, together = {}, 100
+    cells, idle = {}, []
     for result in results:
         if result.get("repeat"):
             key = (result["workload"], result["frame"], result["active"])
             cells.setdefault(key, {}).setdefault(result["mode"], []).append(result)
-            together = min(together, result["together"])
+            if result["idle"] >= LONG_IDLE:
+                idle.append(f"{result['mode']} {result['workload']} with {result['active']} active "
+                            f"{result['idle'] / 1e9:.1f} s")
     if not cells:
         return []
 
@@ -110,7 +115,7 @@ def domains(results, crossings):
     for mode in others:
         head += [f"{mode} - native", f"crossings {mode}"]
     lines = ["Instructions a packet, both ends counted, with several instances at work at once:", "",
-             row(head + ["spread"]), "|---|" + "---:|" * len(head)]
+             row(head + ["spread", "all at once"]), "|---|" + "---:|" * (len(head) + 1)]
     for (workload, frame, active), modes in cells.items():
         words = [workload, frame, active]
         words += [f"{mean(modes[mode]):,.0f}" if mode in modes else "-" for mode in present]
@@ -124,10 +129,12 @@ def domains(results, crossings):
         for values in modes.values():
             each = [r["instructions"] / r["packets"] for r in values]
             spreads.append((max(each) - min(each)) / statistics.mean(each))
-        lines.append(row(words + [f"{max(spreads) * 100:.2f} %"]))
+        together = min(r["together"] for values in modes.values() for r in values)
+        lines.append(row(words + [f"{max(spreads) * 100:.2f} %", f"{together} %"]))
     lost = sum(r["lost"] for modes in cells.values() for values in modes.values() for r in values)
-    lines += ["", f"Packets lost in all of these: {lost}. All flows of a window were under way at once for at "
-              f"least {together} % of it.", ""]
+    lines += ["", f"Packets lost in all of these: {lost}. All at once: the share of a window in which all flows were "
+              "under way, the least of all modes and repeats. Windows in which the CPU was idle for "
+              f"{LONG_IDLE / 1e9:.1f} s or more: {', '.join(idle) or 'none'}.", ""]
     return lines + memory_table(results)
 
 
