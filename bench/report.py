@@ -187,6 +187,12 @@ def plot(counts, walls, out):
         axes.legend()
         figure.tight_layout()
         figure.savefig(f"{out}/{name}.svg", metadata={"Date": None})
+        with open(f"{out}/{name}.svg", "r+", encoding="utf-8") as file:
+            # A path on one line.
+            text = re.sub(r"\s*\n(?=[MLz\"])", " ", file.read())
+            file.seek(0)
+            file.truncate()
+            file.write(text)
         figure.savefig(f"{out}/{name}.png", dpi=120)
         pyplot.close(figure)
 
