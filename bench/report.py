@@ -14,6 +14,8 @@ import re
 import statistics
 import sys
 
+import tables
+
 MODES = ("native", "base", "optimised")
 COLOURS = {"native": "#777777", "base": "#c44e52", "optimised": "#4c72b0"}
 
@@ -141,9 +143,9 @@ def wall(results):
     return table
 
 
-def wall_table(table):
-    """The Markdown of the wall clock."""
-    lines = ["Wall clock, ratio to native in the same round:", "",
+def wall_table(table, title):
+    """The Markdown of what is given as ratios."""
+    lines = [title, "",
              "| part | metric | mode | rounds | median ratio | min to max | 95 % interval | median value | CPU |",
              "|---|---|---|---:|---:|---:|---:|---:|---:|"]
     for (part, metric), modes in table.items():
@@ -165,6 +167,8 @@ def plot(counts, walls, out):
     import matplotlib
     matplotlib.use("Agg")
     matplotlib.rcParams["svg.hashsalt"] = "side"
+    # Text as text: half the size.
+    matplotlib.rcParams["svg.fonttype"] = "none"
     from matplotlib import pyplot
 
     def bars(name, title, axis, labels, values, errors=None):
@@ -183,6 +187,12 @@ def plot(counts, walls, out):
         axes.legend()
         figure.tight_layout()
         figure.savefig(f"{out}/{name}.svg", metadata={"Date": None})
+        with open(f"{out}/{name}.svg", "r+", encoding="utf-8") as file:
+            # A path on one line.
+            text = re.sub(r"\s*\n(?=[MLz\"])", " ", file.read())
+            file.seek(0)
+            file.truncate()
+            file.write(text)
         figure.savefig(f"{out}/{name}.png", dpi=120)
         pyplot.close(figure)
 
@@ -228,8 +238,14 @@ def main():
     lines = [f"Kernel {release}, {re.sub(r' .Debian.*', '', version)} without hardware virtualisation.", ""]
     if counts:
         lines += icount_table(counts)
-    if walls:
-        lines += wall_table(walls)
+    lines += tables.crossing(results) + tables.domains(results, crossings) + tables.gains(results, crossings)
+    counted = {key: modes for key, modes in walls.items() if key[0] == "recovery"}
+    clocked = {key: modes for key, modes in walls.items() if key[0] != "recovery"}
+    if counted:
+        lines += wall_table(counted, "Time until the peer answers again, counted in instructions, ratio to native in "
+                            "the same round:")
+    if clocked:
+        lines += wall_table(clocked, "Wall clock, ratio to native in the same round:")
     lines += [f"Not measured: {text}" for text in skipped]
     with open(f"{out}/table.md", "w", encoding="utf-8") as file:
         file.write("\n".join(lines).rstrip() + "\n")

@@ -18,7 +18,8 @@
  *   peer=PATH       network namespace of the other end (default /run/netns/peer)
  *   local=, remote= IPv4 addresses of the ends (10.9.0.1, 10.9.0.2)
  *   soak=0          leaves the CPU idle: for elapsed time only
- * prints: elapsed NS soaked N messages N
+ *   flows=N         N flows at once in one window, the Kth between 10.9.K.1 and 10.9.K.2
+ * prints: elapsed NS soaked N messages N; with flows= also first NS, when the first of them was through
  * Exit status: 1 something failed, 2 usage, 3 datagrams were lost (they are counted).
  */
 #define _GNU_SOURCE
@@ -48,6 +49,10 @@ static char message[MAX_MESSAGE];
 static const char *peer = "/run/netns/peer", *local = "10.9.0.1", *remote = "10.9.0.2";
 static volatile uint64_t *soaked;
 static pid_t child, soaker;
+/* With several flows: a flow says that it is warm, is told to go on, and says how much arrived. */
+static int warm_pipe[2], go_pipe[2], done_pipe[2];
+static unsigned int flows;
+static pid_t flow_pids[64];
 
 static void stop_children(void)
 {
@@ -55,6 +60,9 @@ static void stop_children(void)
 		kill(soaker, SIGKILL);
 	if (child > 0)
 		kill(child, SIGKILL);
+	for (unsigned int k = 0; k < flows; k++)
+		if (flow_pids[k] > 0)
+			kill(flow_pids[k], SIGKILL);
 }
 
 static void fail(const char *what)
@@ -215,6 +223,155 @@ static uint64_t hear(int fd)
 	return value;
 }
 
+struct load {
+	int type, outgoing, echo;
+	uint64_t size, count, warm;
+};
+
+/* The window opens for all flows at once, when the last of them is warm. */
+static void wait_for_others(void)
+{
+	char c = 'w';
+
+	if (write(warm_pipe[1], &c, 1) != 1 || read(go_pipe[0], &c, 1) != 1)
+		fail("the other flows");
+}
+
+/* Both ends of one flow. Returns how many messages came in the window, which begins in its middle. */
+static uint64_t run_flow(const struct load *load, struct moment *begin)
+{
+	int to_child[2], from_child[2], ready[2], fd, ns;
+	uint64_t arrived = 0;
+	char c;
+
+	if (pipe(to_child) || pipe(from_child) || pipe(ready))
+		fail("pipe");
+	child = fork();
+	if (child == 0) {
+		/* The other end: it is told to begin each part, and tells how many came. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		child = getpid();
+		ns = open(peer, O_RDONLY);
+		if (ns < 0 || setns(ns, CLONE_NEWNET))
+			fail(peer);
+		if (load->outgoing || load->echo) {
+			fd = accept_from(load->type, remote, ready[1]);
+		} else {
+			if (read(ready[0], &c, 1) != 1)
+				fail("pipe");
+			fd = connect_to(load->type, local);
+		}
+		for (int part = 0; part < 2; part++) {
+			uint64_t messages = hear(to_child[0]);
+
+			if (load->echo) {
+				struct sockaddr_in a;
+				socklen_t length = sizeof(a);
+
+				if (load->type == SOCK_DGRAM && part == 0 &&
+				    (recvfrom(fd, &c, 1, MSG_PEEK, (void *)&a, &length) < 0 ||
+				     connect(fd, (void *)&a, length)))
+					fail("first datagram");
+				transact(fd, load->type, load->size, messages, 0);
+			} else if (load->outgoing) {
+				messages = receive_all(fd, load->type, load->size, messages);
+			} else {
+				send_all(fd, load->size, messages);
+			}
+			tell(from_child[1], messages);
+		}
+		pause();
+		exit(0);
+	}
+	close(to_child[0]);
+	close(from_child[1]);
+	if (load->outgoing || load->echo) {
+		if (read(ready[0], &c, 1) != 1)
+			fail("the other end");
+		fd = connect_to(load->type, remote);
+	} else {
+		fd = accept_from(load->type, local, ready[1]);
+	}
+	*begin = now();
+	for (int part = 0; part < 2; part++) {
+		uint64_t messages = part ? load->count : load->warm;
+
+		if (part && flows)
+			wait_for_others();
+		else if (part)
+			*begin = now();
+		tell(to_child[1], messages);
+		if (load->echo)
+			transact(fd, load->type, load->size, messages, 1);
+		else if (load->outgoing)
+			send_all(fd, load->size, messages);
+		else
+			arrived = receive_all(fd, load->type, load->size, messages);
+		if (load->outgoing)
+			arrived = hear(from_child[0]);
+		else if (load->echo)
+			arrived = messages, hear(from_child[0]);
+		else
+			hear(from_child[0]);
+	}
+	return arrived;
+}
+
+static void flow_ended(int signal)
+{
+	static const char text[] = "load: a flow ended early\n";
+
+	(void)signal;
+	if (write(2, text, sizeof(text) - 1) < 0)
+		_exit(4);
+	kill(soaker, SIGKILL);
+	_exit(1);
+}
+
+/* All flows in one window. Returns how many messages came; sets when the first flow was through. */
+static uint64_t side_by_side(const struct load *load, struct moment *begin, uint64_t *first)
+{
+	static char own[16], other[16];
+	uint64_t arrived = 0;
+
+	if (pipe(warm_pipe) || pipe(go_pipe) || pipe(done_pipe))
+		fail("pipe");
+	signal(SIGCHLD, flow_ended);
+	for (unsigned int k = 0; k < flows; k++) {
+		flow_pids[k] = fork();
+		if (flow_pids[k] == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			signal(SIGCHLD, SIG_DFL);
+			memset(flow_pids, 0, sizeof(flow_pids));
+			soaker = 0;
+			snprintf(own, sizeof(own), "10.9.%u.1", k + 1);
+			snprintf(other, sizeof(other), "10.9.%u.2", k + 1);
+			local = own;
+			remote = other;
+			tell(done_pipe[1], run_flow(load, begin));
+			/* An exit is no part of what is counted. */
+			pause();
+		}
+	}
+	for (unsigned int k = 0; k < flows; k++) {
+		char c;
+
+		if (read(warm_pipe[0], &c, 1) != 1)
+			fail("pipe");
+	}
+	*begin = now();
+	for (unsigned int k = 0; k < flows; k++)
+		if (write(go_pipe[1], "g", 1) != 1)
+			fail("pipe");
+	for (unsigned int k = 0; k < flows; k++) {
+		arrived += hear(done_pipe[0]);
+		if (k == 0)
+			*first = now().time - begin->time;
+	}
+	signal(SIGCHLD, SIG_DFL);
+	return arrived;
+}
+
 static uint64_t number(const char *text)
 {
 	char *end;
@@ -229,27 +386,29 @@ static uint64_t number(const char *text)
 
 int main(int argc, char **argv)
 {
-	int to_child[2], from_child[2], ready[2], type, fd, ns, soaking = 1, outgoing, echo;
-	uint64_t size, count, warm, arrived = 0;
+	uint64_t arrived, first = 0;
+	struct load load;
 	struct moment begin, end;
 	const char *kind;
-	char c;
+	int soaking = 1;
 
 	if (argc < 4) {
 		fprintf(stderr, "usage: load KIND SIZE COUNT [PARAMETER=VALUE...]\n");
 		return 2;
 	}
 	kind = argv[1];
-	size = number(argv[2]);
-	count = number(argv[3]);
-	warm = count / 10;
+	load.size = number(argv[2]);
+	load.count = number(argv[3]);
+	load.warm = load.count / 10;
 	for (int i = 4; i < argc; i++) {
 		if (!strncmp(argv[i], "warm=", 5))
-			warm = number(argv[i] + 5);
+			load.warm = number(argv[i] + 5);
 		else if (!strncmp(argv[i], "soak=", 5))
 			soaking = number(argv[i] + 5);
 		else if (!strncmp(argv[i], "peer=", 5))
 			peer = argv[i] + 5;
+		else if (!strncmp(argv[i], "flows=", 6))
+			flows = number(argv[i] + 6);
 		else if (!strncmp(argv[i], "local=", 6))
 			local = argv[i] + 6;
 		else if (!strncmp(argv[i], "remote=", 7))
@@ -259,12 +418,13 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	type = !strncmp(kind, "tcp-", 4) ? SOCK_STREAM : SOCK_DGRAM;
-	outgoing = strlen(kind) == 6 && !strcmp(kind + 4, "tx");
-	echo = strlen(kind) == 6 && !strcmp(kind + 4, "rr");
+	load.type = !strncmp(kind, "tcp-", 4) ? SOCK_STREAM : SOCK_DGRAM;
+	load.outgoing = strlen(kind) == 6 && !strcmp(kind + 4, "tx");
+	load.echo = strlen(kind) == 6 && !strcmp(kind + 4, "rr");
 	if ((strncmp(kind, "tcp-", 4) && strncmp(kind, "udp-", 4)) ||
-	    !(outgoing || echo || !strcmp(kind + 4, "rx")) || !size || size > MAX_MESSAGE || !count) {
-		fprintf(stderr, "load: no such KIND, or SIZE or COUNT out of range\n");
+	    !(load.outgoing || load.echo || !strcmp(kind + 4, "rx")) || !load.size ||
+	    load.size > MAX_MESSAGE || !load.count || flows > sizeof(flow_pids) / sizeof(flow_pids[0])) {
+		fprintf(stderr, "load: no such KIND, or SIZE, COUNT or flows out of range\n");
 		return 2;
 	}
 	soaked = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -278,77 +438,18 @@ int main(int argc, char **argv)
 			soak();
 	}
 
-	if (pipe(to_child) || pipe(from_child) || pipe(ready))
-		fail("pipe");
-	child = fork();
-	if (child == 0) {
-		/* The other end: it is told to begin each part, and tells how many came. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		child = getpid();
-		ns = open(peer, O_RDONLY);
-		if (ns < 0 || setns(ns, CLONE_NEWNET))
-			fail(peer);
-		if (outgoing || echo) {
-			fd = accept_from(type, remote, ready[1]);
-		} else {
-			if (read(ready[0], &c, 1) != 1)
-				fail("pipe");
-			fd = connect_to(type, local);
-		}
-		for (int part = 0; part < 2; part++) {
-			uint64_t messages = hear(to_child[0]);
-
-			if (echo) {
-				struct sockaddr_in a;
-				socklen_t length = sizeof(a);
-
-				if (type == SOCK_DGRAM && part == 0 &&
-				    (recvfrom(fd, &c, 1, MSG_PEEK, (void *)&a, &length) < 0 ||
-				     connect(fd, (void *)&a, length)))
-					fail("first datagram");
-				transact(fd, type, size, messages, 0);
-			} else if (outgoing) {
-				messages = receive_all(fd, type, size, messages);
-			} else {
-				send_all(fd, size, messages);
-			}
-			tell(from_child[1], messages);
-		}
-		pause();
-		exit(0);
-	}
-	close(to_child[0]);
-	close(from_child[1]);
-	if (outgoing || echo) {
-		if (read(ready[0], &c, 1) != 1)
-			fail("the other end");
-		fd = connect_to(type, remote);
-	} else {
-		fd = accept_from(type, local, ready[1]);
-	}
-	begin = now();
-	for (int part = 0; part < 2; part++) {
-		uint64_t messages = part ? count : warm;
-
-		if (part)
-			begin = now();
-		tell(to_child[1], messages);
-		if (echo)
-			transact(fd, type, size, messages, 1);
-		else if (outgoing)
-			send_all(fd, size, messages);
-		else
-			arrived = receive_all(fd, type, size, messages);
-		if (outgoing)
-			arrived = hear(from_child[0]);
-		else if (echo)
-			arrived = messages, hear(from_child[0]);
-		else
-			hear(from_child[0]);
-	}
+	if (flows)
+		arrived = side_by_side(&load, &begin, &first);
+	else
+		arrived = run_flow(&load, &begin);
 	end = now();
 	stop_children();
-	printf("elapsed %llu soaked %llu messages %llu\n", (unsigned long long)(end.time - begin.time),
+	for (unsigned int k = 0; k < flows; k++)
+		waitpid(flow_pids[k], NULL, 0);
+	printf("elapsed %llu soaked %llu messages %llu", (unsigned long long)(end.time - begin.time),
 	       (unsigned long long)(end.soaked - begin.soaked), (unsigned long long)arrived);
-	return arrived == count ? 0 : 3;
+	if (flows)
+		printf(" first %llu", (unsigned long long)first);
+	printf("\n");
+	return arrived == load.count * (flows ? flows : 1) ? 0 : 3;
 }

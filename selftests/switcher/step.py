@@ -11,6 +11,7 @@ what lies on the stack are read, and must be the same. The kernel's own counts o
 the guest's memory, must have gone up by one on each CPU before the next is sent.
 
   trace    which instructions one crossing executes
+  order    each instruction of a crossing, in the order in which it is executed
   nmi      an NMI at each of them, on each CPU, `rounds` times
   nested   a second NMI at each instruction of the code that handles the first
   mce      a machine check that software survives, at each of them
@@ -38,6 +39,8 @@ REGISTERS = (
 # CR2 belongs to whoever takes a page fault; the resume flag is the breakpoint's own business.
 RESUME_FLAG = 1 << 16
 MONITOR_TIME = 20.0
+# Bytes of an instruction.
+LONGEST = 15
 
 
 class Gone(Exception):
@@ -180,6 +183,8 @@ class Stepper:
         self.stride = int(arguments.get("stride", 1))
         self.most = int(arguments.get("most", 110))
         self.number = int(arguments.get("first", 1))
+        self.keep_code = False
+        self.code = {}
         self.lines = []
         self.hits = collections.Counter()
         self.problems = []
@@ -238,13 +243,31 @@ class Stepper:
             if order and rip == self.enter:
                 break
             order.append(rip)
+            if self.keep_code and rip not in self.code:
+                self.code[rip] = self.gdb.memory(rip, LONGEST) or b""
             if any(low <= rip < high for low, high in self.ranges):
                 seen.add(rip)
             self.gdb.step(0)
         else:
             self.problems.append("the crossing does not come round")
+        self.order = order
         self.total = len(order)
         return sorted(seen)
+
+    def in_order(self):
+        """One crossing as it is executed; `rounds` more must be the same."""
+        self.keep_code = True
+        self.trace()
+        first = self.order
+        texts = disassemble_each(self.code)
+        for address in first:
+            self.note(f"at {address:#x} {texts[address]}")
+        same = 0
+        for _ in range(self.rounds):
+            self.trace()
+            same += self.order == first
+        self.result(same == self.rounds, f"{self.rounds} more crossings execute the same "
+                    f"{len(first)} instructions")
 
     def inject(self, address, cpu, command, expected=1):
         """One event at this instruction of this CPU; returns the monitor's answer, which is empty
@@ -495,6 +518,16 @@ def disassemble(code, address):
     return starts
 
 
+def disassemble_each(code):
+    """The text of the instruction that each piece begins with, by its address."""
+    slot, blob = 2 * LONGEST, b""
+    for piece in code.values():
+        # What follows the instruction may be read as the beginning of another, which ends in these.
+        blob += piece.ljust(slot, b"\x90")
+    starts = dict(disassemble(blob, 0))
+    return {address: starts[number * slot] for number, address in enumerate(code)}
+
+
 def there(gdb, address, command):
     """The command's answer; it is given while CPU 0 is before this instruction in ring 3."""
     gdb.break_at(address)
@@ -528,11 +561,13 @@ def main():
             stepper.machine_checks()
         elif mode == "df":
             stepper.double_fault()
+        elif mode == "order":
+            stepper.in_order()
         elif mode == "trace":
             for address in stepper.trace():
                 stepper.note(stepper.name(address))
         else:
-            raise SystemExit(f"step: {mode} is none of trace, there, nmi, nested, mce, df")
+            raise SystemExit(f"step: {mode} is none of trace, order, there, nmi, nested, mce, df")
     except Gone as problem:
         stepper.problems.append(str(problem))
     finally:
