@@ -152,6 +152,7 @@ pub(crate) fn upcall(
         fresh: true,
     };
     let result = upcall.run();
+    domain.net.pay();
     if context == Context::Process {
         // Work and the like stop and start transmit queues by plain stores.
         domain.net.after_upcall();

@@ -18,6 +18,7 @@ pub(crate) mod gather;
 pub(crate) mod irq;
 pub(crate) mod kept;
 pub(crate) mod late;
+pub(crate) mod limits;
 pub(crate) mod lock;
 pub(crate) mod managed;
 pub(crate) mod memory;

@@ -15,6 +15,7 @@ use crate::objects::Table;
 use crate::run::{self, Context};
 use crate::side_stubs::handlers::adopt::{self, Interface, Veil};
 use crate::side_stubs::handlers::gather;
+use crate::side_stubs::handlers::limits::{Limits, LIMIT_AHEAD};
 use crate::side_stubs::handlers::napi::Napi;
 use crate::sys::access::{Fault, Window};
 use crate::sys::cpu;
@@ -34,18 +35,6 @@ const LOCK_TIMEOUT_MS: u32 = 60_000;
 /// `IFF_PROMISC` and `IFF_ALLMULTI` of include/uapi/linux/if.h.
 const IFF_PROMISC: u32 = 0x100;
 const IFF_ALLMULTI: u32 = 0x200;
-/// How far the shadow's queue limit is kept ahead of what was queued, and after how many bytes it
-/// is moved on. So the driver itself never stops a queue for it.
-const LIMIT_AHEAD: u32 = 0x7000_0000;
-const LIMIT_STEP: u32 = 0x0400_0000;
-
-/// Bytes and packets that a driver has finished and the stack has not been told of.
-#[derive(Clone, Copy, Default)]
-struct Finished {
-    packets: u32,
-    bytes: u32,
-}
-
 /// The last values that were written into the shadow.
 #[derive(Clone, Copy)]
 struct Shown {
@@ -76,10 +65,7 @@ pub(crate) struct NetDevice {
     /// Where the nodes of the two address lists begin, made at their first use.
     lists: AtomicU64,
     shown: BhLock<Shown>,
-    finished: BhLock<KVec<Finished>>,
-    /// Whether the driver uses byte queue limits, so that the stack's are fed for it.
-    limits: bool,
-    since_limit: AtomicU32,
+    pub(super) limits: Limits,
     /// The features that the device was registered with: none is added later.
     offered: AtomicU64,
     pub(crate) registered: AtomicBool,
@@ -121,6 +107,8 @@ pub(crate) struct State {
     pub(super) rtnl_holder: AtomicU64,
     /// When it took it, in ns.
     pub(super) rtnl_since: AtomicU64,
+    /// Transmit queues of whose finished packets the stack has not been told.
+    pub(super) owed: AtomicU32,
 }
 
 impl State {
@@ -130,6 +118,7 @@ impl State {
             napis: Table::new(),
             rtnl_holder: AtomicU64::new(0),
             rtnl_since: AtomicU64::new(0),
+            owed: AtomicU32::new(0),
         }
     }
 
@@ -324,10 +313,6 @@ impl NetDevice {
         let size = address + ADDRESS_MAX;
         let contiguous = domain.memory.alloc(size);
         let handle = contiguous.or_else(|_| domain.memory.alloc_virtual(size))?;
-        let mut finished = KVec::new();
-        for _ in 0..tx_queues {
-            finished.push(Finished::default(), GFP_KERNEL)?;
-        }
         let shown = Shown {
             state: real.state(),
             flags: real.flags(),
@@ -336,8 +321,6 @@ impl NetDevice {
             address: real.address(),
             name: real.field(DEVICE_NAME),
         };
-        let limits = crate::side_stubs::table::find(b"dql_completed")
-            .is_some_and(|index| domain.imported[index].load(Ordering::Relaxed));
         let device = Arc::new(
             NetDevice {
                 gather: gather::queues(tx_queues)?,
@@ -351,9 +334,7 @@ impl NetDevice {
                 address: handle + address,
                 lists: AtomicU64::new(0),
                 shown: BhLock::new(shown),
-                finished: BhLock::new(finished),
-                limits,
-                since_limit: AtomicU32::new(0),
+                limits: Limits::new(domain, tx_queues)?,
                 offered: AtomicU64::new(0),
                 registered: AtomicBool::new(false),
                 lock_holder: AtomicU64::new(0),
@@ -568,71 +549,6 @@ impl NetDevice {
         let place = self.queue_address(n) + QUEUE_STATE;
         if let Ok(state) = self.domain.memory.read::<u64>(place) {
             let _ = self.domain.memory.write(place, state | DRV_XOFF);
-        }
-    }
-
-    /// Byte queue limits: a packet goes to the driver. Under the queue's transmit lock. Returns
-    /// whether the limits have just stopped the queue.
-    pub(crate) fn sent(&self, n: u32, bytes: u32, more: bool) -> bool {
-        if !self.limits {
-            return false;
-        }
-        let full = self.real.sent(n, bytes, more);
-        // Keeps the driver's own count from ever reaching its limit.
-        let since = self.since_limit.fetch_add(bytes, Ordering::Relaxed);
-        if since > LIMIT_STEP {
-            self.since_limit.store(0, Ordering::Relaxed);
-            for n in 0..self.tx_queues {
-                self.raise_limit(n);
-            }
-        }
-        full
-    }
-
-    fn raise_limit(&self, n: u32) {
-        let dql = self.queue_address(n) + QUEUE_DQL;
-        if let Ok(queued) = self.domain.memory.read::<u32>(dql + DQL_NUM_QUEUED) {
-            let limit = queued.wrapping_add(LIMIT_AHEAD);
-            let _ = self.domain.memory.write(dql + DQL_ADJ_LIMIT, limit);
-        }
-    }
-
-    /// The driver reset its count for queue `n`.
-    pub(crate) fn reset_limit(&self, n: u32) -> Result<(), Violation> {
-        let dql = self.queue_address(n) + QUEUE_DQL;
-        self.domain.memory.write(dql + DQL_NUM_QUEUED, 0u32)?;
-        self.domain.memory.write(dql + DQL_ADJ_LIMIT, LIMIT_AHEAD)?;
-        Ok(())
-    }
-
-    /// Byte queue limits: the driver let go of a packet. Told to the stack in one piece by
-    /// [`NetDevice::flush`].
-    pub(crate) fn finished(&self, n: u32, bytes: u32) {
-        if !self.limits {
-            return;
-        }
-        if let Some(entry) = self.finished.lock().get_mut(n as usize) {
-            entry.packets += 1;
-            entry.bytes = entry.bytes.wrapping_add(bytes);
-        }
-    }
-
-    /// Tells the stack what was finished on queue `n`.
-    pub(crate) fn flush(&self, n: u32) {
-        // The lock also serialises completions, which the kernel's queue limits ask for.
-        let mut finished = self.finished.lock();
-        if let Some(entry) = finished.get_mut(n as usize) {
-            if entry.packets != 0 {
-                let Finished { packets, bytes } = core::mem::take(entry);
-                self.real.completed(n, packets, bytes);
-            }
-        }
-    }
-
-    /// As [`NetDevice::flush`] for all queues.
-    pub(crate) fn flush_all(&self) {
-        for n in 0..self.tx_queues {
-            self.flush(n);
         }
     }
 

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Byte queue limits of a transmit queue. The stack's own count decides: it is fed from the packets
+//! that go to the driver and those that the driver lets go of. The driver's, in its shadow, is kept from
+//! ever reaching its limit.
+
+use super::net::{NetDevice, State};
+use crate::call::Violation;
+use crate::domain::Domain;
+use crate::side_stubs::table;
+use crate::sys::lock::BhLock;
+use crate::sys::net_layout::*;
+use core::sync::atomic::{AtomicU32, Ordering};
+use kernel::prelude::*;
+
+/// How far the shadow's queue limit is kept ahead of what was queued, and after how many bytes it
+/// is moved on. So the driver itself never stops a queue for it.
+pub(super) const LIMIT_AHEAD: u32 = 0x7000_0000;
+const LIMIT_STEP: u32 = 0x0400_0000;
+
+/// Packets and bytes that a driver has finished and the stack has not been told of.
+#[derive(Clone, Copy, Default)]
+struct Finished {
+    packets: u32,
+    bytes: u32,
+}
+
+/// What a device's limits need.
+pub(super) struct Limits {
+    /// By queue.
+    finished: BhLock<KVec<Finished>>,
+    /// Whether the driver uses byte queue limits, so that the stack's are fed for it.
+    used: bool,
+    /// Bytes since the shadow's limits were moved on.
+    since: AtomicU32,
+}
+
+impl Limits {
+    /// For a device of `domain` with so many transmit queues.
+    pub(super) fn new(domain: &Domain, queues: u32) -> Result<Self> {
+        let mut finished = KVec::new();
+        for _ in 0..queues {
+            finished.push(Finished::default(), GFP_KERNEL)?;
+        }
+        Ok(Limits {
+            finished: BhLock::new(finished),
+            used: table::find(b"dql_completed")
+                .is_some_and(|index| domain.imported[index].load(Ordering::Relaxed)),
+            since: AtomicU32::new(0),
+        })
+    }
+}
+
+impl NetDevice {
+    /// A packet goes to the driver. Under the queue's transmit lock. Returns whether the limits have
+    /// just stopped the queue.
+    pub(crate) fn sent(&self, n: u32, bytes: u32, more: bool) -> bool {
+        if !self.limits.used {
+            return false;
+        }
+        let full = self.real.sent(n, bytes, more);
+        // Keeps the driver's own count from ever reaching its limit.
+        let since = self.limits.since.fetch_add(bytes, Ordering::Relaxed);
+        if since > LIMIT_STEP {
+            self.limits.since.store(0, Ordering::Relaxed);
+            for n in 0..self.tx_queues {
+                self.raise_limit(n);
+            }
+        }
+        full
+    }
+
+    fn raise_limit(&self, n: u32) {
+        let dql = self.queue_address(n) + QUEUE_DQL;
+        if let Ok(queued) = self.domain.memory.read::<u32>(dql + DQL_NUM_QUEUED) {
+            let limit = queued.wrapping_add(LIMIT_AHEAD);
+            let _ = self.domain.memory.write(dql + DQL_ADJ_LIMIT, limit);
+        }
+    }
+
+    /// The driver reset its count for queue `n`.
+    pub(crate) fn reset_limit(&self, n: u32) -> Result<(), Violation> {
+        let dql = self.queue_address(n) + QUEUE_DQL;
+        self.domain.memory.write(dql + DQL_NUM_QUEUED, 0u32)?;
+        self.domain.memory.write(dql + DQL_ADJ_LIMIT, LIMIT_AHEAD)?;
+        Ok(())
+    }
+
+    /// The driver let go of a packet. Told to the stack in one piece by [`NetDevice::flush`], at the
+    /// latest when the upcall ends ([`State::pay`]).
+    pub(crate) fn finished(&self, n: u32, bytes: u32) {
+        if !self.limits.used {
+            return;
+        }
+        if let Some(entry) = self.limits.finished.lock().get_mut(n as usize) {
+            if entry.packets == 0 {
+                self.domain.net.owed.fetch_add(1, Ordering::Relaxed);
+            }
+            entry.packets += 1;
+            entry.bytes = entry.bytes.wrapping_add(bytes);
+        }
+    }
+
+    /// Tells the stack what was finished on queue `n`.
+    pub(crate) fn flush(&self, n: u32) {
+        // The lock also serialises completions, which the kernel's queue limits ask for.
+        let mut finished = self.limits.finished.lock();
+        if let Some(entry) = finished.get_mut(n as usize) {
+            if entry.packets != 0 {
+                let Finished { packets, bytes } = core::mem::take(entry);
+                self.domain.net.owed.fetch_sub(1, Ordering::Relaxed);
+                self.real.completed(n, packets, bytes);
+            }
+        }
+    }
+
+    /// As [`NetDevice::flush`] for all queues.
+    pub(crate) fn flush_all(&self) {
+        for n in 0..self.tx_queues {
+            self.flush(n);
+        }
+    }
+}
+
+impl State {
+    /// An upcall has ended: tells the stack what its queues are owed. A driver may let go of packets
+    /// anywhere, and a queue that its limits have stopped would wait for the next poll.
+    pub(crate) fn pay(&self) {
+        if self.owed.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let mut at = None;
+        while let Some((handle, device)) = self.devices.after(at) {
+            at = Some(handle);
+            device.flush_all();
+        }
+    }
+}
