@@ -122,6 +122,10 @@ ATTACK(netdev_lock_held)
 	netdev_lock(netdev);
 	napi_enable(&napi);
 }
+/* The kernel takes that lock itself in these, and would wait for this task for ever. */
+ATTACK(netdev_lock_register) { netdev_lock(netdev); register_netdev(netdev); }
+ATTACK(netdev_lock_unregister) { register_netdev(netdev); netdev_lock(netdev); unregister_netdev(netdev); }
+ATTACK(netdev_lock_free) { netdev_lock(netdev); free_netdev(netdev); }
 ATTACK(netdev_lock_missing) { netif_napi_add(netdev, &napi, poll); napi_enable_locked(&napi); }
 ATTACK(no_fragments) { netif_napi_add(netdev, &napi, poll); napi_gro_frags(&napi); }
 ATTACK(napi_add_twice) { netif_napi_add(netdev, &napi, poll); netif_napi_add(netdev, &napi, poll); }
@@ -495,7 +499,8 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(schedule_too_long),
 	A(address_too_long), A(address_list), A(address_list_endless), A(queue_unknown), A(queue_kind),
 	A(not_a_queue), A(native_called), A(denied_called), A(page_pool_unknown), A(ptp_unknown),
-	A(netdev_lock_held), A(netdev_lock_missing), A(no_fragments), A(poll_over_budget),
+	A(netdev_lock_held), A(netdev_lock_register), A(netdev_lock_unregister),
+	A(netdev_lock_free), A(netdev_lock_missing), A(no_fragments), A(poll_over_budget),
 	A(skb_length), A(skb_outside), A(skb_long), A(skb_fragments), A(skb_sum_outside),
 	A(skb_received_stamped), A(skb_around_object), A(dma_overlap), A(dma_pool_unknown),
 	A(dma_pool_in_use), A(size_of_no_object), A(string_endless), A(driver_unknown), A(driver_name),

@@ -106,6 +106,9 @@ denied_called denied-import
 page_pool_unknown not-a-page-pool
 ptp_unknown bad-ptp-clock
 netdev_lock_held netdev-lock-held
+netdev_lock_register netdev-lock-held
+netdev_lock_unregister netdev-lock-held
+netdev_lock_free netdev-lock-held
 netdev_lock_missing netdev-lock-not-held
 no_fragments no-fragments
 poll_over_budget poll-over-budget

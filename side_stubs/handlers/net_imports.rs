@@ -72,6 +72,15 @@ pub(crate) fn alloc_netdev(call: &mut Call<'_>) -> Outcome {
     Ok(handle)
 }
 
+/// That the driver does not hold the device's own lock, which the kernel is about to take and would wait
+/// for for ever.
+fn unlocked(device: &NetDevice) -> Result<(), Violation> {
+    match device.holds_lock() {
+        true => Err(Violation::new("netdev-lock-held", device.handle)),
+        false => Ok(()),
+    }
+}
+
 /// `free_netdev(dev)`.
 pub(crate) fn free_netdev(call: &mut Call<'_>) -> Outcome {
     free(call.domain, call.arg(0)).map(|()| 0)
@@ -80,6 +89,9 @@ pub(crate) fn free_netdev(call: &mut Call<'_>) -> Outcome {
 /// Frees the net device at `handle`, which is not registered. Process context.
 pub(crate) fn free(domain: &Domain, handle: u64) -> Result<(), Violation> {
     let gone = Violation::new("not-a-net-device", handle);
+    if let Some(device) = domain.net.devices.get(handle) {
+        unlocked(&device)?;
+    }
     let device = domain.net.devices.remove(handle).ok_or(gone)?;
     // Out of the table first: either this sees that another CPU registers it, or that one sees that
     // it is gone.
@@ -102,6 +114,7 @@ pub(crate) fn close(call: &mut Call<'_>) -> Outcome {
     if !device.registered.load(Ordering::Acquire) || !net::rtnl_is_locked() {
         return Err(Violation::new("rtnl-not-held", call.arg(0)));
     }
+    unlocked(&device)?;
     device.real.close();
     Ok(0)
 }
@@ -232,6 +245,7 @@ fn parent_of(call: &Call<'_>, handle: u64) -> Option<Parent> {
 /// Registers the device at argument 0; RTNL is held.
 fn register(call: &Call<'_>) -> Outcome {
     let device = call.domain.net.device(call.arg(0))?;
+    unlocked(&device)?;
     if device.registered.load(Ordering::Acquire) {
         return Err(Violation::new("registered-twice", call.arg(0)));
     }
@@ -307,6 +321,7 @@ fn unregister(call: &Call<'_>) -> Outcome {
     if !device.registered.load(Ordering::Acquire) {
         return Err(Violation::new("device-not-registered", call.arg(0)));
     }
+    unlocked(&device)?;
     device.registered.store(false, Ordering::Release);
     // An interface that was adopted and not handed over yet stays for the next attempt.
     if !device.veil.is_fresh() && adopt::may_unregister(&device) {
