@@ -57,6 +57,15 @@ static struct sk_buff *packet(void)
 	return netdev_alloc_skb(netdev, 256);
 }
 
+/* With the shortest frame in it. */
+static struct sk_buff *frame(void)
+{
+	struct sk_buff *skb = packet();
+
+	skb_put(skb, 60);
+	return skb;
+}
+
 static void map(void)
 {
 	bus = dma_map_single(dev, page, 256, DMA_TO_DEVICE);
@@ -193,9 +202,8 @@ ATTACK(poll_over_budget) { poll_by(poll_over); }
 /* Packets. */
 static int receive_length(struct napi_struct *n, int budget)
 {
-	struct sk_buff *skb = packet();
+	struct sk_buff *skb = frame();
 
-	skb_put(skb, 60);
 	skb->data_len = 100;
 	napi_gro_receive(n, skb);
 	return 0;
@@ -203,9 +211,8 @@ static int receive_length(struct napi_struct *n, int budget)
 ATTACK(skb_length) { poll_by(receive_length); }
 static int receive_outside(struct napi_struct *n, int budget)
 {
-	struct sk_buff *skb = packet();
+	struct sk_buff *skb = frame();
 
-	skb_put(skb, 60);
 	skb->data -= 8192;
 	napi_gro_receive(n, skb);
 	return 0;
@@ -213,9 +220,8 @@ static int receive_outside(struct napi_struct *n, int budget)
 ATTACK(skb_outside) { poll_by(receive_outside); }
 static int receive_long(struct napi_struct *n, int budget)
 {
-	struct sk_buff *skb = packet();
+	struct sk_buff *skb = frame();
 
-	skb_put(skb, 60);
 	skb->data_len = 1 << 20;
 	skb->len += skb->data_len;
 	napi_gro_receive(n, skb);
@@ -231,9 +237,8 @@ ATTACK(skb_fragments)
 }
 ATTACK(skb_sum_outside)
 {
-	struct sk_buff *skb = packet();
+	struct sk_buff *skb = frame();
 
-	skb_put(skb, 60);
 	skb->ip_summed = CHECKSUM_PARTIAL;
 	skb->csum_start = 60000;
 	skb->csum_offset = 16;
