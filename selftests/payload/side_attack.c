@@ -9,6 +9,7 @@
 #include <linux/delay.h>
 #include <linux/dma-mapping.h>
 #include <linux/dmapool.h>
+#include <linux/dmi.h>
 #include <linux/etherdevice.h>
 #include <linux/interrupt.h>
 #include <linux/module.h>
@@ -306,6 +307,8 @@ ATTACK(dma_pool_in_use)
 
 /* Memory and strings. */
 ATTACK(size_of_no_object) { ksize(page + 8); }
+static struct dmi_system_id machines[2] = { { .matches[0].slot = 64 } };
+ATTACK(dmi_field) { dmi_check_system(machines); }
 ATTACK(string_endless) { memset(page, 'a', PAGE_SIZE); kstrdup(page, GFP_KERNEL); }
 
 /* PCI. */
@@ -508,7 +511,7 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(netdev_lock_free), A(netdev_lock_missing), A(no_fragments), A(poll_over_budget),
 	A(skb_length), A(skb_outside), A(skb_long), A(skb_fragments), A(skb_sum_outside),
 	A(skb_received_stamped), A(skb_around_object), A(dma_overlap), A(dma_pool_unknown),
-	A(dma_pool_in_use), A(size_of_no_object), A(string_endless), A(driver_unknown), A(driver_name),
+	A(dma_pool_in_use), A(size_of_no_object), A(dmi_field), A(string_endless), A(driver_unknown), A(driver_name),
 	A(driver_table), A(ports_foreign), A(region_foreign), A(region_unclaimed), A(pm_request), A(pm_unknown),
 	A(irq_waits), A(mutex_init_held), A(mutexes), A(timers), A(work_items), A(latency_twice),
 	A(latency_unknown), A(clock_unknown), A(sleep_range),

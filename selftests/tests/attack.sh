@@ -123,6 +123,7 @@ dma_overlap dma-overlap
 dma_pool_unknown not-a-dma-pool
 dma_pool_in_use dma-pool-in-use
 size_of_no_object bad-object
+dmi_field bad-dmi-field
 string_endless string-too-long
 driver_unknown unregister-unknown-driver
 driver_name driver-name

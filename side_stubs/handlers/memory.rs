@@ -440,6 +440,9 @@ pub(crate) fn dmi_check_system(call: &mut Call<'_>) -> Outcome {
         if entry.is_last() {
             return Ok(int(matches));
         }
+        if !entry.has_known_fields() {
+            return Err(Violation::new("bad-dmi-field", at));
+        }
         if !entry.is_this_machine() {
             continue;
         }

@@ -40,6 +40,18 @@ impl DmiEntry {
         self.0.matches[0].slot() == 0
     }
 
+    /// Whether each string that is asked for is one that DMI has: the kernel takes the number as an index into
+    /// its table (`dmi_matches` of drivers/firmware/dmi_scan.c).
+    pub(crate) fn has_known_fields(&self) -> bool {
+        let slots = self.0.matches.iter().map(|part| u32::from(part.slot()));
+        slots
+            .take_while(|&slot| slot != bindings::dmi_field_DMI_NONE)
+            .all(|slot| {
+                slot < bindings::dmi_field_DMI_STRING_MAX
+                    || slot == bindings::dmi_field_DMI_OEM_STRING
+            })
+    }
+
     /// The driver's function for a match, as a domain address.
     pub(crate) fn callback(&self) -> u64 {
         self.0
@@ -47,8 +59,11 @@ impl DmiEntry {
             .map_or(0, |function| function as usize as u64)
     }
 
-    /// Whether this machine's DMI strings match.
+    /// Whether this machine's DMI strings match. An entry that has other fields than DMI does not.
     pub(crate) fn is_this_machine(&self) -> bool {
+        if !self.has_known_fields() {
+            return false;
+        }
         // SAFETY: zero is a value of this C structure.
         let mut list: [bindings::dmi_system_id; 2] = unsafe { core::mem::zeroed() };
         list[0].matches = self.0.matches;
@@ -57,8 +72,8 @@ impl DmiEntry {
                 *last = 0;
             }
         }
-        // SAFETY: a list of the kernel's own memory with an empty entry at its end, strings that
-        // end, and no callback.
+        // SAFETY: a list of the kernel's own memory with an empty entry at its end, fields that there are,
+        // strings that end, and no callback.
         unsafe { bindings::dmi_check_system(list.as_ptr()) > 0 }
     }
 }
