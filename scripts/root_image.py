@@ -21,7 +21,7 @@ LEFT_OUT = (
     r"^usr/bin/(qemu|rustc|cargo|clippy|bindgen|rustfmt|x86_64-linux-gnu-)",
 )
 # What a test of the checkout uses: folders, and in them endings ("" for all files).
-CHECKOUT = (("selftests", (".sh", ".py", "run")), ("scripts/guest", ("",)),
+CHECKOUT = (("selftests", (".sh", ".py", "run", "guest")), ("scripts/guest", ("",)),
             ("build", (".ko",)), ("build/selftest", ("",)))
 
 

@@ -41,6 +41,7 @@ import root_image
 
 SESSION = "/mnt/vm"  # on a tmpfs that scripts/in-root makes for this run alone
 GDB = f"{SESSION}/gdb.socket"
+STATE_KEPT = f"{SESSION}/rounds.state"
 STATE = "/var/lib/side"
 
 # Exit statuses of our own; anything else is the command's.
@@ -94,6 +95,10 @@ Exit status: the command's; 123 kernel trouble, 124 time-out, 125 the harness it
                         help="kernel command line")
     parser.add_argument("--qemu", action="append", default=[], metavar="ARGS",
                         help="further arguments for the emulator")
+    parser.add_argument("--rounds", action="store_true",
+                        help="with --root image: `vm-monitor '!round'` answers with a line of standard input, "
+                             "a pipe; for a line `restore TEXT` the guest goes back to where it asked first, and "
+                             "gets TEXT. That it panicked or was reset is a line `vm: round over: WHY`")
     parser.add_argument("--gdb", action="store_true",
                         help="the emulator's gdb stub, for helpers: in the guest, `vm-monitor "
                              "'!step ...'` runs selftests/switcher/step.py beside the emulator")
@@ -121,6 +126,8 @@ Exit status: the command's; 123 kernel trouble, 124 time-out, 125 the harness it
     options = parser.parse_args(argv)
     if not command:
         parser.error("no command given after --")
+    if options.rounds and options.root != "image":
+        parser.error("--rounds wants --root image: a machine with a virtiofs mount cannot be brought back")
     options.command = command
     return options
 
@@ -236,7 +243,10 @@ def emulator_arguments(options, release, accel):
     else:
         accel_argument = accel
     arguments = [
-        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
+        "-action", "reboot=reset" if options.rounds else "reboot=shutdown",
+        # Memory as it lies in the file of a kept state: it loads several times as fast.
+        "-global", "migration.mapped-ram=on",
         "-machine", "q35,memory-backend=ram,kernel-irqchip=split,hpet=on",
         "-accel", accel_argument, "-cpu", cpu, "-smp", str(smp), "-m", options.memory,
         "-object", f"memory-backend-memfd,id=ram,size={options.memory},share=on",
@@ -328,7 +338,7 @@ class Machine:
 
     def __init__(self, options):
         self.options = options
-        self.start = time.monotonic()
+        self.start_time = time.monotonic()
         self.token = secrets.token_hex(8)
         self.console = bytearray()
         self.console_scanned = 0
@@ -344,6 +354,14 @@ class Machine:
         self.delayed = set()  # monitor commands put off, held so that they are not collected
         self.shutdown_reason = None
         self.out_done = asyncio.Event()
+        self.out_pending = b""
+        self.rounds = None  # from the first round on
+        self.round_asked = asyncio.Event()
+        self.round_over = False
+        self.restoring = False
+        self.emulator = None
+        self.arguments = []
+        self.complaints = []
 
     def note(self, text):
         """A line about the run itself, on stderr."""
@@ -352,7 +370,7 @@ class Machine:
     def timing(self, text):
         """A line that only --verbose shows."""
         if self.options.verbose:
-            self.note(f"[{time.monotonic() - self.start:6.2f} s] {text}")
+            self.note(f"[{time.monotonic() - self.start_time:6.2f} s] {text}")
 
     async def serve(self, name, handler):
         """Listens for the one connection that QEMU makes for this channel."""
@@ -381,22 +399,21 @@ class Machine:
     async def on_out(self, reader, _writer):
         """Passes the command's output on; holds back what may be the beginning of the marker."""
         marker = b"\0side-exit " + self.token.encode() + b" "
-        pending = b""
         while data := await reader.read(1 << 16):
-            pending += data
+            pending = self.out_pending + data
             found = pending.find(marker)
             if found >= 0 and b"\n" in pending[found:]:
                 self.write_out(pending[:found])
                 self.status = int(pending[found + len(marker):].split(b"\n")[0])
-                pending = b""
+                self.out_pending = b""
                 self.out_done.set()
                 continue
             keep = pending.rfind(b"\0")
             if keep < 0 or not (marker.startswith(pending[keep:]) or pending[keep:].startswith(marker)):
                 keep = len(pending)
             self.write_out(pending[:keep])
-            pending = pending[keep:]
-        self.write_out(pending)
+            self.out_pending = pending[keep:]
+        self.write_out(self.out_pending)
 
     @staticmethod
     def write_out(data):
@@ -426,20 +443,101 @@ class Machine:
         """A line is a monitor command, or a QMP object; the answer is its length and its text."""
         while line := await reader.readline():
             command = line.decode(errors="replace").strip()
+            self.timing(f"monitor: {command}")
+            if command == "!round" and self.options.rounds:
+                await self.on_round()
+                continue
             if command.startswith("!"):
                 answer = await self.run_helper(command[1:])
             elif command.startswith("{"):
                 answer = json.dumps(await self.qmp_raw(json.loads(command)))
             else:
                 answer = await self.monitor(command)
-            encoded = answer.encode()
-            writer.write(b"%d\n" % len(encoded) + encoded)
-            await writer.drain()
+            await self.answer(writer, answer)
+
+    @staticmethod
+    async def answer(writer, text):
+        """What the guest's vm-monitor waits for."""
+        encoded = text.encode()
+        writer.write(b"%d\n" % len(encoded) + encoded)
+        await writer.drain()
+
+    async def on_round(self):
+        """The guest asks for the next line (--rounds). The first time, the machine's state is kept."""
+        if not self.rounds:
+            await self.qmp_raw({"execute": "migrate-set-parameters", "arguments": {"max-bandwidth": 1 << 40}})
+            await self.qmp_raw({"execute": "migrate", "arguments": {"uri": f"file:{STATE_KEPT}"}})
+            await self.until("query-migrate", "completed")
+            self.timing("state kept")
+            self.rounds = asyncio.create_task(self.hand_out_rounds())
+        self.round_asked.set()
+
+    async def hand_out_rounds(self):
+        """Hands on the lines of standard input to a guest that waits, or to one that is brought back."""
+        # The first state is brought back as well, so that all rounds begin alike.
+        await self.restore()
+        lines = asyncio.StreamReader()
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+        while line := await lines.readline():
+            text = line.decode().rstrip("\n")
+            if text.startswith("restore "):
+                text = text.removeprefix("restore ")
+                await self.restore()
+            await self.answer_round(text)
+        await self.answer_round("")
+
+    async def answer_round(self, text):
+        """Waits for the guest's question."""
+        await self.round_asked.wait()
+        self.round_asked.clear()
+        await self.answer(self.channel["mon"], text)
+
+    async def until(self, query, wanted):
+        """Waits until a QMP query gives this status; raises for one from which it does not follow."""
+        status = None
+        while status != wanted:
+            answer = await self.qmp_raw({"execute": query})
+            # Before the greeting is over there is none.
+            status = answer.get("return", {}).get("status")
+            if status in ("failed", "cancelled", "internal-error"):
+                raise SystemExit(f"vm: {query}: {answer['return']}")
+            await asyncio.sleep(0.02)
+
+    async def restore(self):
+        """The machine as it was at its first round."""
+        # In an emulator of its own: in the same one the guest's time would go on, and its kernel would
+        # find that it stood still.
+        self.round_over = self.restoring = True
+        self.emulator.kill()
+        await self.emulator.wait()
+        if self.qmp_lock.locked():
+            await self.qmp_answers.put({"error": {"desc": "the machine went back to an earlier state"}})
+        await asyncio.sleep(0.05)  # what it said last has been read
+        self.out_pending = b""
+        self.write_out(b"\n")
+        self.console_scanned = len(self.console)
+        self.trouble.clear()
+        for channel in self.channel_open.values():
+            channel.clear()
+        await self.start("-incoming", f"file:{STATE_KEPT}")
+        for channel in self.channel_open.values():
+            await channel.wait()
+        await self.until("query-status", "running")
+        self.round_asked.set()  # it had, when its state was kept
+        self.round_over = self.restoring = False
+        self.timing("state restored")
+
+    def end_round(self, reason):
+        """Says, once a round, that the guest came to its end."""
+        if not self.round_over:
+            self.round_over = True
+            self.write_out(f"\nvm: round over: {reason}\n".encode())
 
     async def run_helper(self, line):
         """Runs a program beside the emulator for the guest; the answer is what it prints."""
         name, *arguments = shlex.split(line)
-        paths = [f"/side/selftests/{folder}/{name}.py" for folder in ("switcher", "measure")]
+        paths = [f"/side/selftests/{folder}/{name}.py" for folder in ("switcher", "measure", "campaign")]
         path = next((path for path in paths if os.path.exists(path)), None)
         if not re.fullmatch(r"[a-z_]+", name) or path is None:
             return f"Error: there is no helper {name}\n"
@@ -457,6 +555,8 @@ class Machine:
                 self.timing(f"event {message['event']} {message.get('data', '')}")
                 if message["event"] == "SHUTDOWN":
                     self.shutdown_reason = message["data"].get("reason")
+                elif message["event"] == "RESET" and self.rounds:
+                    self.end_round(self.trouble[0] if self.trouble else "reset")
             elif "QMP" in message:
                 writer.write(b'{"execute": "qmp_capabilities", "id": "hello"}\n')
             elif message.get("id") != "hello":
@@ -540,34 +640,39 @@ class Machine:
                 return EXIT_HARNESS
         arguments, environment = emulator_arguments(options, release, accel)
         self.timing("starting " + shlex.join(arguments))
-        emulator = await asyncio.create_subprocess_exec(
-            *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr,
-            stderr=asyncio.subprocess.PIPE)
-        complaints = asyncio.create_task(self.pass_complaints(emulator.stderr))
+        self.arguments = arguments
+        await self.start()
         peer = None
         if options.peer:
             peer = await asyncio.create_subprocess_exec(
                 "bash", "-c", options.peer, env={**os.environ, **environment},
                 stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr)
-        stalls = asyncio.create_task(self.stall(emulator))
+        stalls = asyncio.create_task(self.stall())
         try:
-            return await self.wait(emulator)
+            return await self.wait()
         finally:
             stalls.cancel()
-            for process in (emulator, peer, files):
+            for process in (self.emulator, peer, files):
                 if process and process.returncode is None:
                     process.kill()
                     await process.wait()
-            await complaints
+            await asyncio.gather(*self.complaints)
 
-    async def stall(self, emulator):
+    async def start(self, *further):
+        """Starts the emulator."""
+        self.emulator = await asyncio.create_subprocess_exec(
+            *self.arguments, *further, stdin=asyncio.subprocess.DEVNULL, stdout=sys.stderr,
+            stderr=asyncio.subprocess.PIPE)
+        self.complaints.append(asyncio.create_task(self.pass_complaints(self.emulator.stderr)))
+
+    async def stall(self):
         """Takes the CPU away from the emulator now and then, once the command runs."""
         await self.ready.wait()
         while self.options.stall:
             await asyncio.sleep(random.uniform(0.1, 8))
-            emulator.send_signal(signal.SIGSTOP)
+            self.emulator.send_signal(signal.SIGSTOP)
             await asyncio.sleep(random.uniform(0.1, self.options.stall))
-            emulator.send_signal(signal.SIGCONT)
+            self.emulator.send_signal(signal.SIGCONT)
 
     @staticmethod
     async def pass_complaints(stream):
@@ -577,29 +682,36 @@ class Machine:
                 sys.stderr.buffer.write(line)
                 sys.stderr.flush()
 
-    async def wait(self, emulator):
+    async def wait(self):
         """Waits for the emulator to end; judges how it ended."""
-        ended = asyncio.create_task(emulator.wait())
         timed_out = None
-        deadline = self.start + self.options.timeout
-        while not ended.done():
-            await asyncio.wait([ended], timeout=0.5)
+        deadline = self.start_time + self.options.timeout
+        while self.restoring or self.emulator.returncode is None:
+            await asyncio.wait([asyncio.create_task(self.emulator.wait())], timeout=0.5)
+            if self.rounds and self.rounds.done():
+                self.rounds.result()
+            if self.restoring:
+                await asyncio.sleep(0.1)
+                continue
             now = time.monotonic()
             if self.out_done.is_set():
                 # The command is through: files are brought back and the guest powers off.
                 deadline = min(deadline, now + 60)
-            if not ended.done() and now > deadline:
+            if self.emulator.returncode is None and now > deadline:
                 phase = ("while powering off" if self.out_done.is_set() else
                          "while COMMAND ran" if self.ready.is_set() else "before COMMAND started")
-                timed_out = f"no end after {now - self.start:.0f} s ({phase})"
+                timed_out = f"no end after {now - self.start_time:.0f} s ({phase})"
                 await self.explain_hang()
-                emulator.kill()
-                await ended
+                self.emulator.kill()
+                await self.emulator.wait()
             elif any("Kernel panic" in line for line in self.trouble):
-                deadline = min(deadline, now + 10)
+                if self.rounds:
+                    self.end_round(self.trouble[0])
+                else:
+                    deadline = min(deadline, now + 10)
         await asyncio.sleep(0.05)  # let the last bytes of the channels arrive
         self.timing(f"emulator ended, {self.shutdown_reason}")
-        return self.verdict(emulator.returncode, timed_out)
+        return self.verdict(self.emulator.returncode, timed_out)
 
     def verdict(self, emulator_status, timed_out):
         """One exit status, with the reason and the log if it is not the command's own 0."""
