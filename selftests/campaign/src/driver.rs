@@ -5,10 +5,11 @@
 use crate::fault_handler::decode::{decode, Insn};
 use crate::import_rewriter::elf::{Elf, Place, SymbolKind, SHF_EXECINSTR};
 use crate::import_rewriter::layout::{plan, Limits};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::ops::Range;
 
-/// Where SIDE maps a driver's image (side_stubs/contract.rs); coverage logs have these addresses.
+/// Where SIDE maps a driver's image (side_stubs/contract.rs); coverage files have these addresses.
 const IMAGE_BASE: u64 = 0x2000_0000;
 /// What the kernel appends a signature with.
 const SIGNED: &[u8] = b"~Module signature appended~\n";
@@ -57,7 +58,7 @@ pub struct Driver {
     pub data: Vec<(usize, String)>,
     /// Numbers of the symbols that the driver imports.
     pub imports: BTreeMap<String, u32>,
-    /// Whether a coverage log was read.
+    /// Whether a coverage file was read.
     pub profiled: bool,
 }
 
@@ -67,8 +68,8 @@ impl Driver {
         let mut bytes = std::fs::read(path)?;
         strip_signature(&mut bytes);
         let covered = match coverage {
-            Some(log) => executed(&String::from_utf8_lossy(&std::fs::read(log)?)),
-            None => HashSet::new(),
+            Some(path) => executed(&std::fs::read_to_string(path)?).ok_or("not a coverage file")?,
+            None => Vec::new(),
         };
         let found = examine(&bytes, &covered)?;
         let (sites, data, imports) = found;
@@ -95,17 +96,20 @@ fn strip_signature(bytes: &mut Vec<u8>) {
     bytes.truncate(end.saturating_sub(12 + length as usize));
 }
 
-/// The addresses of the instructions in a log of `-d in_asm`.
-fn executed(log: &str) -> HashSet<u64> {
-    log.lines()
-        .filter_map(|line| line.strip_prefix("0x"))
-        .filter_map(|line| u64::from_str_radix(line.split_once(':')?.0, 16).ok())
+/// The ranges of a coverage file: a line `START END` each, hexadecimal, the end not included.
+fn executed(text: &str) -> Option<Vec<Range<u64>>> {
+    text.lines()
+        .map(|line| {
+            let (start, end) = line.split_once(' ')?;
+            let hex = |word| u64::from_str_radix(word, 16).ok();
+            Some(hex(start)?..hex(end)?)
+        })
         .collect()
 }
 
 type Found = (Vec<Site>, Vec<(usize, String)>, BTreeMap<String, u32>);
 
-fn examine(bytes: &[u8], covered: &HashSet<u64>) -> Result<Found, Box<dyn Error>> {
+fn examine(bytes: &[u8], covered: &[Range<u64>]) -> Result<Found, Box<dyn Error>> {
     let wrong = |error| format!("not a driver: {error}");
     let elf = Elf::parse(bytes).map_err(wrong)?;
     let mut placements = vec![None; elf.section_count()];
@@ -172,7 +176,7 @@ fn examine(bytes: &[u8], covered: &HashSet<u64>) -> Result<Found, Box<dyn Error>
                     file: base + at,
                     insn,
                     target: relocations.range(at..next).next().map(|(_, t)| t.clone()),
-                    covered: covered.contains(&address),
+                    covered: covered.iter().any(|range| range.contains(&address)),
                 });
                 at = next;
             }

@@ -3,9 +3,12 @@
 //! The tools of the fault-injection campaign. `scripts/campaign` runs them; Documentation/campaign.md
 //! says what a campaign is.
 //!
-//! `plan` chooses the faults, on the host. In the guest `write` puts one into the driver, `peer` and
-//! `drive` are the two ends of the traffic that runs during a trial, and `limited` runs what may never
-//! come back.
+//! `plan` chooses the faults, on the host. In the guest `write` puts one into the driver, `drive` sends
+//! the traffic of a trial, whose other end, `outside`, runs beside the emulator, and `limited` runs what
+//! may never come back.
+
+// Shifts before the other operators of bits: everywhere in this project.
+#![allow(clippy::precedence)]
 
 #[path = "../../../fault_handler/mod.rs"]
 mod fault_handler;
@@ -17,6 +20,7 @@ mod import_rewriter;
 mod driver;
 mod faults;
 mod limited;
+mod outside;
 mod plan;
 mod random;
 mod traffic;
@@ -24,7 +28,7 @@ mod traffic;
 use std::process::ExitCode;
 
 const USAGE: &str = "usage: side-campaign plan DRIVER OUT_DIR SEED FIRST COUNT [COVERAGE_LOG]
-       side-campaign peer ADDRESS:PORT REPORT_FILE
+       side-campaign outside REPORT_FILE
        side-campaign drive ADDRESS:PORT COUNT [STATE_FILE]
        side-campaign write DRIVER CHANGES OUT_FILE
        side-campaign limited SECONDS COMMAND [ARGUMENT]...";
@@ -36,7 +40,7 @@ fn main() -> ExitCode {
         ["plan", driver, out, seed, first, count, coverage @ ..] if coverage.len() < 2 => {
             plan::run(driver, out, [seed, first, count], coverage.first().copied())
         }
-        ["peer", address, report] => traffic::peer(address, report),
+        ["outside", report] => outside::run(report),
         ["drive", address, count] => traffic::drive(address, count, None),
         ["drive", address, count, state] => traffic::drive(address, count, Some(state)),
         ["write", driver, changes, out] => plan::write(driver, changes, out),

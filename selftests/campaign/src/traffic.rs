@@ -3,9 +3,9 @@
 //! The traffic of a trial, and the oracle for silent damage: datagrams with a sequence number, a
 //! content that follows from it, and a hash over both.
 //!
-//! The peer runs beyond the driver under test. It checks what arrives, answers with a datagram of
-//! its own making, and writes down what was wrong. A checksum of the network cannot take its place:
-//! the card computes it after a faulty driver has changed the bytes.
+//! The other end (outside.rs) checks what arrives, answers with a datagram of its own making, and
+//! writes down what was wrong. A checksum of the network cannot take its place: the card computes it
+//! after a faulty driver has changed the bytes.
 
 use std::error::Error;
 use std::net::UdpSocket;
@@ -14,16 +14,19 @@ use std::time::{Duration, Instant};
 const MAGIC: &[u8; 8] = b"side-cmp";
 const HEAD: usize = 24;
 const LONGEST: usize = 1400;
-/// Time between two datagrams, and between two looks for answers: a tick.
-const PACE: Duration = Duration::from_millis(3);
+/// Time between two looks for answers, and between what is sent: a tick. It is long because each costs an
+/// emulator more than the packets do.
+const PACE: Duration = Duration::from_millis(10);
+/// Datagrams that are sent in a tick, once there was an answer.
+const BURST: u64 = 10;
 /// How long a first answer is waited for: so many seconds and so many ticks, whichever is later, since
 /// a machine that gets little of its host's time makes few ticks in a second. The seconds with which it ends
 /// in any case.
-const FIRST: (u64, u64, u64) = (8, 800, 60);
+const FIRST: (u64, u64, u64) = (8, 400, 60);
 /// The same for the next answer while some are missing, counted from the last one.
-const NEXT: (u64, u64, u64) = (1, 150, 20);
+const NEXT: (u64, u64, u64) = (1, 60, 20);
 /// Between two looks at the file that says whether there is a driver, in ticks.
-const LOOKS: u64 = 32;
+const LOOKS: u64 = 10;
 
 fn fill(sequence: u64, buffer: &mut [u8]) {
     let mut state = sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -42,7 +45,7 @@ fn hash(bytes: &[u8]) -> u64 {
 }
 
 /// Datagram `sequence`: magic, sequence, hash, content.
-fn make(sequence: u64) -> Vec<u8> {
+pub fn make(sequence: u64) -> Vec<u8> {
     let length = HEAD + (sequence as usize * 97) % (LONGEST - HEAD);
     let mut datagram = vec![0; length];
     datagram[..8].copy_from_slice(MAGIC);
@@ -63,24 +66,20 @@ fn check(datagram: &[u8]) -> Option<u64> {
     (datagram == make(sequence)).then_some(sequence)
 }
 
-/// Answers each whole datagram, and appends a line to `report` for each that is not.
-pub fn peer(address: &str, report: &str) -> Result<(), Box<dyn Error>> {
-    use std::io::Write;
-    let socket = UdpSocket::bind(address)?;
-    let mut report = std::fs::File::create(report)?;
-    let mut buffer = [0; 2048];
-    loop {
-        let (length, from) = match socket.recv_from(&mut buffer) {
-            Ok(received) => received,
-            Err(_) => continue,
-        };
-        match check(&buffer[..length]) {
-            Some(sequence) => {
-                // The answer's contents are another datagram's, so an echo by accident is noticed.
-                let _ = socket.send_to(&make(sequence | 1 << 32), from);
-            }
-            None => writeln!(report, "bad datagram of {length} bytes")?,
-        }
+/// What the other end makes of a datagram.
+pub enum Answer {
+    /// It is not what was sent.
+    Bad,
+    /// The datagram that answers it.
+    Datagram(Vec<u8>),
+}
+
+/// The other end's answer to `datagram`. Its contents are another datagram's, so an echo by accident is
+/// noticed.
+pub fn answer_to(datagram: &[u8]) -> Answer {
+    match check(datagram) {
+        Some(sequence) => Answer::Datagram(make(sequence | 1 << 32)),
+        None => Answer::Bad,
     }
 }
 
@@ -125,7 +124,12 @@ pub fn drive(address: &str, count: &str, until_first: Option<&str>) -> Result<()
     let left_down =
         |state: &str| std::fs::read_to_string(state).is_ok_and(|text| text == "failed\n");
     loop {
-        if sent < count || until_first.is_some() {
+        let burst = if until_first.is_some() {
+            1
+        } else {
+            BURST.min(count - sent)
+        };
+        for _ in 0..burst {
             // Without a route or an address yet the datagram counts as lost.
             sent += 1;
             let _ = socket.send_to(&make(sent), address);
