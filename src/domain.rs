@@ -36,6 +36,8 @@ pub(crate) struct Domain {
     pub(crate) inject: Inject,
     /// Set once, by the first cause of death; nothing enters ring 3 after that.
     dead: AtomicBool,
+    /// The report of its death was not printed yet.
+    pub(crate) unreported: AtomicBool,
     /// Upcalls in progress on any CPU.
     active: AtomicU32,
     /// When, in ns of monotonic time.
@@ -102,6 +104,7 @@ impl Domain {
             burial: [const { AtomicBool::new(false) }; 2],
             inject: Inject::new(),
             dead: AtomicBool::new(false),
+            unreported: AtomicBool::new(false),
             active: AtomicU32::new(0),
             died: AtomicU64::new(0),
             cause: BhLock::new(None),

@@ -17,6 +17,7 @@ use crate::run::{self, Context};
 use crate::supervisor;
 use crate::sys::defer::{self, LOADING};
 use crate::sys::{cpu, trace};
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -36,7 +37,10 @@ pub(crate) fn load(path: &[u8], params: &[u8]) -> Result {
             );
         }
     })?;
-    let mut status = initialise(&domain);
+    // On a stack of its own: that of a task which loads SIDE with a driver is a third full by now, and the
+    // driver's registering of its device takes most of the rest.
+    let mut status = 0;
+    defer::elsewhere(&mut || status = initialise(&domain));
     if status >= 0 && !driver.run(&domain, driver.source()) {
         status = EIO.to_errno();
     }
@@ -137,6 +141,13 @@ fn release(domain: &Arc<Domain>) {
     domain.pci.release(domain);
 }
 
+/// Prints the report of a death for which the stack had no room.
+fn report_late(domain: &Domain) {
+    if domain.unreported.swap(false, Ordering::AcqRel) {
+        report::print(domain);
+    }
+}
+
 /// Called once, by whoever found the first cause, in any context but hard interrupts.
 pub(crate) fn on_death(domain: &Arc<Domain>) {
     let requested = domain.with_cause(|death| death.is_some_and(|death| death.is_requested()));
@@ -150,7 +161,10 @@ pub(crate) fn on_death(domain: &Arc<Domain>) {
         if let Some(driver) = domain.driver() {
             domain.with_cause(|death| death.map(|death| driver.note_fault(death)));
         }
-        report::print(domain);
+        match cpu::stack_left() < report::STACK_LEAST {
+            true => domain.unreported.store(true, Ordering::Release),
+            false => report::print(domain),
+        }
     }
     // The kernel makes other CPUs take an interrupt for a task only.
     if cpu::in_task() && !cpu::irqs_disabled() {
@@ -158,6 +172,7 @@ pub(crate) fn on_death(domain: &Arc<Domain>) {
     }
     let burial = match recovers {
         true => |domain: Arc<Domain>| {
+            report_late(&domain);
             cpu::kick_all();
             dump::offer(&domain);
             bury(&domain);
@@ -168,6 +183,7 @@ pub(crate) fn on_death(domain: &Arc<Domain>) {
             supervisor::recover(&domain);
         },
         false => |domain: Arc<Domain>| {
+            report_late(&domain);
             cpu::kick_all();
             dump::offer(&domain);
             bury(&domain);

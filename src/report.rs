@@ -253,6 +253,9 @@ pub(crate) fn write_death(domain: &Domain, out: &mut dyn Lines) {
     });
 }
 
+/// Bytes of the kernel's stack that [`print`] must find; the console's driver is the greater part.
+pub(crate) const STACK_LEAST: usize = 6 << 10;
+
 /// Prints the report of a death to the kernel log, in the manner of KASAN, and traces it.
 pub(crate) fn print(domain: &Domain) {
     let name = domain.name();

@@ -24,7 +24,7 @@ use crate::side_stubs::policy::{Arg, Class, Where};
 use crate::side_stubs::table;
 use crate::switcher;
 use crate::sys::cpu;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -87,6 +87,21 @@ pub(crate) struct Upcall<'a> {
 /// its caller may hold locks that others need.
 const DEADLINE: u64 = 60_000_000_000;
 
+/// Atomic upcalls of all domains that may be on top of one another on a CPU. One that receives and one that
+/// sends the answer, or what a bridge hands on, are ordinary. With what the kernel does between them each takes
+/// about 4 KiB of an interrupt stack of 16, on which a report must fit too.
+const NESTED_MAX: u32 = 3;
+static NESTED: [AtomicU32; VCPU_MAX] = [const { AtomicU32::new(0) }; VCPU_MAX];
+
+/// Bytes of its task's stack that an upcall must find, and then an import that may sleep: the loop itself
+/// takes 2 KiB, the largest handler 3, and the kernel's functions behind them about as much (registering a
+/// network device).
+const STACK_LEAST: usize = 6 << 10;
+/// With as much at the beginning of a proxy, its upcall will find enough. One that finds less is refused what it
+/// wants, and the driver is not to blame.
+pub(crate) const STACK_AMPLE: usize = STACK_LEAST + (1 << 10);
+const IMPORT_STACK_LEAST: usize = 5 << 10;
+
 /// The most of one stay in ring 3, or of one import, that is charged to a driver, in ns. A timer of
 /// 1 ms ends each stay ([`switcher::arm_tick`]): what lasts several times as long did so because a
 /// hypervisor took the CPU away, and a driver must not die of a busy host.
@@ -119,6 +134,12 @@ pub(crate) fn upcall(
     }
     if domain.inject.strikes(name) {
         domain.breach(name, Violation::new("injected", 0));
+        return Err(Ended);
+    }
+    // An import can cause the upcall that calls it again.
+    let left = cpu::stack_left();
+    if left < STACK_LEAST {
+        domain.breach(name, Violation::new("nested-too-deep", left as u64));
         return Err(Ended);
     }
     let Ok((stack, top)) = domain.memory.stack(stub_address(STUB_RETURN)) else {
@@ -180,7 +201,10 @@ impl Upcall<'_> {
             }
             saved
         });
-        let result = self.turns();
+        let result = match atomic {
+            true => self.nested(cpu_number),
+            false => self.turns(),
+        };
         if atomic {
             let v = self.domain.memory.cpu(cpu_number);
             if let (Some(v), Some((count, flag, local))) = (v, saved) {
@@ -204,6 +228,24 @@ impl Upcall<'_> {
                 return Err(Ended);
             }
         }
+        result
+    }
+
+    /// As [`Upcall::turns`], on top of the atomic upcalls that this CPU is in. Bottom halves are off.
+    fn nested(&mut self, cpu_number: usize) -> Result<u64, Ended> {
+        // A CPU beyond the table is refused by the first turn.
+        let Some(nested) = NESTED.get(cpu_number) else {
+            return self.turns();
+        };
+        let depth = nested.load(Ordering::Relaxed);
+        if depth >= NESTED_MAX {
+            let violation = Violation::new("nested-too-deep", depth.into());
+            self.domain.breach(self.name, violation);
+            return Err(Ended);
+        }
+        nested.store(depth + 1, Ordering::Relaxed);
+        let result = self.turns();
+        nested.store(depth, Ordering::Relaxed);
         result
     }
 
@@ -435,6 +477,8 @@ impl Upcall<'_> {
             } => {
                 if wanted == Where::Sleep && context == Context::Atomic {
                     Err(Violation::new("sleep-in-atomic", 0))
+                } else if wanted == Where::Sleep && cpu::stack_left() < IMPORT_STACK_LEAST {
+                    Err(Violation::new("nested-too-deep", cpu::stack_left() as u64))
                 } else {
                     let mut call = Call {
                         domain: self.domain,

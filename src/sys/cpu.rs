@@ -40,6 +40,12 @@ pub(crate) fn in_atomic() -> bool {
     unsafe { bindings::side_in_atomic() }
 }
 
+/// Bytes that are left of the running task's kernel stack; `usize::MAX` on an interrupt's stack.
+pub(crate) fn stack_left() -> usize {
+    // SAFETY: compares addresses.
+    unsafe { bindings::side_stack_left() as usize }
+}
+
 /// Holds off bottom halves on this CPU (and so preemption); nests.
 pub(crate) fn bh_disable() {
     // SAFETY: always allowed outside hard interrupts.

@@ -58,6 +58,18 @@ pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) -> bool {
     queued
 }
 
+/// Runs `function` in a kernel thread, on a stack that has nothing else on it, and waits for it. Process
+/// context.
+pub(crate) fn elsewhere(mut function: &mut dyn FnMut()) {
+    // SAFETY: the shim calls `run_here` once with this word, before it returns.
+    unsafe { bindings::side_elsewhere(Some(run_here), (&raw mut function).cast()) };
+}
+
+unsafe extern "C" fn run_here(function: *mut core::ffi::c_void) {
+    // SAFETY: the word is that of `elsewhere`, which waits.
+    unsafe { (*function.cast::<&mut dyn FnMut()>())() }
+}
+
 unsafe extern "C" fn run(domain: *mut core::ffi::c_void, function: usize) {
     // SAFETY: the two words are those that `later` gave.
     let (domain, function) = unsafe {

@@ -100,6 +100,15 @@ bool side_in_atomic(void)
 	return in_atomic() || irqs_disabled();
 }
 
+/* Bytes that are left of the running task's stack; ULONG_MAX on another one. */
+unsigned long side_stack_left(void)
+{
+	unsigned long here = (unsigned long)__builtin_frame_address(0);
+	unsigned long left = here - (unsigned long)task_stack_page(current);
+
+	return left < THREAD_SIZE ? left : ULONG_MAX;
+}
+
 void side_cond_resched(void)
 {
 	cond_resched();
@@ -319,6 +328,29 @@ int side_later_init(void)
 	if (status)
 		destroy_workqueue(side_later_queue);
 	return status;
+}
+
+struct side_elsewhere {
+	struct work_struct work;
+	void (*function)(void *data);
+	void *data;
+};
+
+static void side_elsewhere_run(struct work_struct *work)
+{
+	struct side_elsewhere *elsewhere = container_of(work, struct side_elsewhere, work);
+
+	elsewhere->function(elsewhere->data);
+}
+
+void side_elsewhere(void (*function)(void *), void *data)
+{
+	struct side_elsewhere elsewhere = { .function = function, .data = data };
+
+	INIT_WORK_ONSTACK(&elsewhere.work, side_elsewhere_run);
+	queue_work(side_later_queue, &elsewhere.work);
+	flush_work(&elsewhere.work);
+	destroy_work_on_stack(&elsewhere.work);
 }
 
 static void side_later_run(struct work_struct *work)

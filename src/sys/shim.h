@@ -18,6 +18,7 @@ bool side_irqs_disabled(void);
 bool side_in_hardirq(void);
 bool side_in_task(void);
 bool side_in_atomic(void);
+unsigned long side_stack_left(void);
 void side_cond_resched(void);
 bool side_cpu_possible(unsigned int cpu);
 void side_kick_all(void);
@@ -67,6 +68,7 @@ bool side_param_allow_missing(void);
 const char *side_vermagic(void);
 
 /* Deferred calls. */
+void side_elsewhere(void (*function)(void *), void *data);
 bool side_later(void (*function)(void *, size_t), void *domain, size_t extra);
 int side_later_init(void);
 void side_later_exit(void);
