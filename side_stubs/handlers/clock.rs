@@ -3,8 +3,12 @@
 //! The kernel's clocks.
 
 use crate::call::{int, Call, Outcome, Violation};
-use crate::sys::clock;
+use crate::sys::{clock, cpu};
 use kernel::prelude::*;
+
+/// How often the device is read for one cross timestamp: the kernel asks again when the clock has
+/// changed meanwhile, as it does at each tick.
+const READS_MAX: u32 = 16;
 
 /// `ktime_get`.
 pub(crate) fn get(_: &mut Call<'_>) -> Outcome {
@@ -71,7 +75,12 @@ pub(crate) fn crosststamp(call: &mut Call<'_>) -> Outcome {
         .memory
         .alloc(64)
         .map_err(|_| Violation::new("out-of-memory", 0))?;
+    let mut reads = 0;
     let status = clock::device_crosststamp(history, &mut cross, &mut || {
+        reads += 1;
+        if reads > READS_MAX || cpu::now() > call.deadline || call.domain.is_dead() {
+            return Err(EIO.to_errno());
+        }
         let memory = &call.domain.memory;
         let answer = call.upcall("crosststamp", function, &[scratch, scratch + 16, context]);
         let (Ok(answer), Ok(time), Ok(counter)) = (
@@ -87,6 +96,7 @@ pub(crate) fn crosststamp(call: &mut Call<'_>) -> Outcome {
         }
     });
     let _ = call.domain.memory.free(scratch);
+    let status = status.ok_or(Violation::new("bad-clock", cross.clock_id() as u64))?;
     call.write(result, cross)?;
     Ok(int(status))
 }

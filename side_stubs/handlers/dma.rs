@@ -18,7 +18,7 @@
 
 use super::buffers;
 use super::pci::PciDevice;
-use crate::call::{int, Call, Outcome, Violation};
+use crate::call::{errno, int, Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::side_stubs::contract::page_to_address;
 use crate::sys::access::PAGE;
@@ -263,6 +263,9 @@ fn direction(value: u32) -> Result<Direction, Violation> {
 /// `dma_set_mask(dev, mask)`
 pub(crate) fn set_mask(call: &mut Call<'_>) -> Outcome {
     let device = device(call, 0)?;
+    if !device.space.accepts_mask(call.arg(1)) {
+        return Ok(errno(EIO));
+    }
     let code = dma::set_mask(&device.raw, call.arg(1));
     device.refresh(call.domain)?;
     Ok(int(code))
@@ -271,6 +274,9 @@ pub(crate) fn set_mask(call: &mut Call<'_>) -> Outcome {
 /// `dma_set_coherent_mask(dev, mask)`
 pub(crate) fn set_coherent_mask(call: &mut Call<'_>) -> Outcome {
     let device = device(call, 0)?;
+    if !device.space.accepts_mask(call.arg(1)) {
+        return Ok(errno(EIO));
+    }
     let code = dma::set_coherent_mask(&device.raw, call.arg(1));
     device.refresh(call.domain)?;
     Ok(int(code))

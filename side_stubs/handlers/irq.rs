@@ -35,8 +35,9 @@ use kernel::sync::{Arc, ArcBorrow, SetOnce};
 /// `IRQF_SHARED`, and what else a driver may ask for: `IRQF_PROBE_SHARED`, `IRQF_NO_SUSPEND`,
 /// `IRQF_NO_AUTOEN`.
 const SHARED: u32 = 0x80;
+const NO_SUSPEND: u32 = 0x4000;
 const NO_AUTOEN: u32 = 0x8_0000;
-const FLAGS: u32 = SHARED | 0x100 | 0x4000 | NO_AUTOEN;
+const FLAGS: u32 = SHARED | 0x100 | NO_SUSPEND | NO_AUTOEN;
 /// The driver's answers: `IRQ_HANDLED`, `IRQ_WAKE_THREAD`.
 const WAKE_THREAD: u64 = 2;
 /// Interrupts that one domain may hold.
@@ -74,8 +75,9 @@ pub(crate) struct Irq {
     served: AtomicU64,
     /// The CPU on which the tasklet or a poll makes the upcall, or -1.
     running: AtomicI32,
-    /// Those who may be about to schedule the tasklet without being its hard handler.
-    schedulers: AtomicU32,
+    /// Those who may be about to schedule the tasklet without being its hard handler, or to disable or
+    /// enable the number.
+    users: AtomicU32,
     /// Disables by the driver that are not undone.
     disabled: AtomicU32,
     /// The number is disabled on behalf of an upcall to come.
@@ -217,14 +219,17 @@ impl Irq {
     fn free(self: &Arc<Self>) {
         self.gone.store(true, Ordering::SeqCst);
         // A poll may be in the handler, and end with a look at what else came.
-        while self.running.load(Ordering::SeqCst) >= 0
-            || self.schedulers.load(Ordering::SeqCst) != 0
-        {
+        while self.running.load(Ordering::SeqCst) >= 0 || self.users.load(Ordering::SeqCst) != 0 {
             cpu::sleep_ms(1);
         }
         // From here on no handler runs that could be seen to schedule one.
         if let Some(napi) = self.napi.as_ref() {
             napi.unfollow(self);
+        }
+        // While the handler is still there, which does nothing more: a number that was never enabled is
+        // no longer active without it, and the kernel would warn.
+        for _ in 0..self.disabled.swap(0, Ordering::SeqCst) {
+            irq::enable(self.number);
         }
         irq::free(self);
         if self.held_off.swap(false, Ordering::SeqCst) {
@@ -235,9 +240,6 @@ impl Irq {
             if line.stopped.swap(false, Ordering::SeqCst) && !self.domain.is_dead() {
                 line.raw.set_line(1);
             }
-        }
-        for _ in 0..self.disabled.swap(0, Ordering::SeqCst) {
-            irq::enable(self.number);
         }
     }
 }
@@ -330,12 +332,21 @@ impl Irq {
         if !self.is_pending() || self.handler == 0 {
             return;
         }
+        self.unless_gone(|| {
+            if !self.is_off() {
+                irq::schedule(self);
+            }
+        });
+    }
+
+    /// Calls `f` unless the interrupt is being freed, which waits for the end of it. Any context.
+    fn unless_gone(&self, f: impl FnOnce()) {
         // Counted first: either who frees the interrupt waits for this, or this sees that it is gone.
-        self.schedulers.fetch_add(1, Ordering::SeqCst);
-        if !self.is_off() {
-            irq::schedule(self);
+        self.users.fetch_add(1, Ordering::SeqCst);
+        if !self.gone.load(Ordering::SeqCst) {
+            f();
         }
-        self.schedulers.fetch_sub(1, Ordering::SeqCst);
+        self.users.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// Has the NAPI instance that the handler schedules polled, which serves the interrupt too.
@@ -384,6 +395,20 @@ fn numbered(call: &Call<'_>) -> Result<Arc<Irq>, Violation> {
         .ok_or(Violation::new("foreign-irq", u64::from(number)))
 }
 
+/// Refuses to wait for handlers in the thread of any: two that wait for each other would do so for
+/// ever. `value` is for the report.
+pub(super) fn refuse_in_thread(call: &Call<'_>, value: u64) -> Result<(), Violation> {
+    let here = irq::process();
+    match call
+        .domain
+        .irq
+        .find(|irq| irq.thread.load(Ordering::SeqCst) == here)
+    {
+        Some(_) => Err(Violation::new("irq-waits-for-itself", value)),
+        None => Ok(()),
+    }
+}
+
 /// Whether the number in argument 0 is one of the domain's devices'. Process context.
 fn is_own(call: &Call<'_>) -> bool {
     let number = call.uint(0);
@@ -411,7 +436,11 @@ fn file_name(name: &[u8]) -> Result<KVec<u8>> {
 pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
     let number = call.uint(0);
     let (handler, thread_fn, dev_id) = (call.arg(1), call.arg(2), call.arg(5));
-    let flags = call.uint(3) & FLAGS;
+    let mut flags = call.uint(3) & FLAGS;
+    // All that share a number would have to ask for it, else the kernel warns.
+    if flags & SHARED != 0 {
+        flags &= !NO_SUSPEND;
+    }
     if (handler == 0 && thread_fn == 0) || (flags & SHARED != 0 && dev_id == 0) {
         return Ok(errno(EINVAL));
     }
@@ -446,7 +475,7 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
         served: AtomicU64::new(0),
         napi: SetOnce::new(),
         running: AtomicI32::new(-1),
-        schedulers: AtomicU32::new(0),
+        users: AtomicU32::new(0),
         disabled: AtomicU32::new(u32::from(flags & NO_AUTOEN != 0)),
         held_off: AtomicBool::new(false),
         gone: AtomicBool::new(false),
@@ -514,12 +543,7 @@ fn start(irq: Irq, flags: u32) -> Result {
 pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
     let (number, dev_id) = (call.uint(0), call.arg(1));
     let mine = |irq: &Irq| irq.number == number && irq.dev_id == dev_id;
-    match call.domain.irq.find(mine) {
-        Some(irq) if irq.thread.load(Ordering::SeqCst) == irq::process() => {
-            return Err(Violation::new("irq-waits-for-itself", u64::from(number)));
-        }
-        _ => {}
-    }
+    refuse_in_thread(call, u64::from(number))?;
     match call.domain.irq.take(mine) {
         Some(irq) => {
             irq.free();
@@ -532,34 +556,37 @@ pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
 /// `enable_irq(irq)`
 pub(crate) fn enable(call: &mut Call<'_>) -> Outcome {
     let irq = numbered(call)?;
-    let before = irq
-        .disabled
-        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-    match before {
-        Ok(before) => {
-            irq::enable(irq.number);
-            if before == 1 {
-                irq.look_again();
-            }
-            Ok(0)
+    let mut balanced = true;
+    irq.unless_gone(|| {
+        let before = irq
+            .disabled
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        match before {
+            Ok(_) => irq::enable(irq.number),
+            Err(_) => balanced = false,
         }
-        Err(_) => Err(Violation::new(
-            "irq-enable-unbalanced",
-            u64::from(irq.number),
-        )),
+    });
+    if !balanced {
+        let number = u64::from(irq.number);
+        return Err(Violation::new("irq-enable-unbalanced", number));
     }
+    irq.look_again();
+    Ok(0)
 }
 
 /// `disable_irq_nosync(irq)`
 pub(crate) fn disable_nosync(call: &mut Call<'_>) -> Outcome {
     let irq = numbered(call)?;
-    irq.disabled.fetch_add(1, Ordering::SeqCst);
-    irq::disable_nosync(irq.number);
+    irq.unless_gone(|| {
+        irq.disabled.fetch_add(1, Ordering::SeqCst);
+        irq::disable_nosync(irq.number);
+    });
     Ok(0)
 }
 
 /// `disable_irq(irq)`
 pub(crate) fn disable(call: &mut Call<'_>) -> Outcome {
+    refuse_in_thread(call, call.arg(0))?;
     disable_nosync(call)?;
     synchronize(call)
 }
@@ -568,8 +595,11 @@ pub(crate) fn disable(call: &mut Call<'_>) -> Outcome {
 /// sleeping is not allowed. Returns whether no handler runs any more.
 pub(crate) fn disable_hard(call: &mut Call<'_>) -> Outcome {
     let irq = numbered(call)?;
-    irq.disabled.fetch_add(1, Ordering::SeqCst);
-    let idle = irq::disable_hard(irq.number);
+    let mut idle = true;
+    irq.unless_gone(|| {
+        irq.disabled.fetch_add(1, Ordering::SeqCst);
+        idle = irq::disable_hard(irq.number);
+    });
     let begin = cpu::now();
     loop {
         let running = irq.running.load(Ordering::SeqCst);
@@ -592,12 +622,7 @@ pub(crate) fn synchronize(call: &mut Call<'_>) -> Outcome {
         Err(_) if is_own(call) => return Ok(0),
         Err(violation) => return Err(violation),
     };
-    if irq.thread.load(Ordering::SeqCst) == irq::process() {
-        return Err(Violation::new(
-            "irq-waits-for-itself",
-            u64::from(irq.number),
-        ));
-    }
+    refuse_in_thread(call, u64::from(irq.number))?;
     irq::synchronize(irq.number);
     let target = irq.raised.load(Ordering::SeqCst);
     while !call.domain.is_dead() {

@@ -7,18 +7,21 @@
 //! initialised, its function is in the driver's structure, from which it is read and checked. What
 //! drivers test in place, whether a timer is armed, is kept up to date there.
 
+use super::wait;
 use crate::call::{Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::objects::Table;
 use crate::run::{self, Context};
-use crate::sys::layout;
 use crate::sys::timer::Timer;
+use crate::sys::{cpu, irq, layout};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
 /// Timers that one driver may have.
 const MOST: usize = 4096;
+/// How long a timer's function is waited for where sleeping is not allowed, in ns: as for a handler.
+const SPIN_MAX: u64 = 500_000_000;
 
 /// The timers of a domain, by the address of the driver's structure.
 pub(crate) struct State {
@@ -194,15 +197,42 @@ pub(crate) fn delete_sync_try(call: &mut Call<'_>) -> Outcome {
     }
 }
 
+/// Disarms `timer` and waits for its function. Not by the kernel's own means, which two functions that
+/// wait for each other would never leave. Returns whether it was armed.
+fn stop(call: &Call<'_>, timer: &Timer) -> Result<bool, Violation> {
+    let refused = Violation::new("timer-self-wait", timer.shadow);
+    if timer.is_own() {
+        return Err(refused);
+    }
+    if call.may_sleep() {
+        let mut was_armed = None;
+        wait::until(call, refused.rule, refused.value, || {
+            was_armed = timer.try_delete();
+            Ok(was_armed.is_some())
+        })?;
+        return Ok(was_armed == Some(true));
+    }
+    let begin = cpu::now();
+    loop {
+        if let Some(was_armed) = timer.try_delete() {
+            return Ok(was_armed);
+        }
+        if call.domain.is_dead() {
+            return Err(Violation::new("domain-dead", timer.shadow));
+        }
+        if cpu::now().saturating_sub(begin) > SPIN_MAX {
+            return Err(refused);
+        }
+        irq::relax();
+    }
+}
+
 /// `timer_delete_sync(timer)`: 1 if it was armed.
 pub(crate) fn delete_sync(call: &mut Call<'_>) -> Outcome {
     let Some(timer) = known(call) else {
         return Ok(0);
     };
-    if timer.is_own() {
-        return Err(Violation::new("timer-self-wait", timer.shadow));
-    }
-    let was_armed = timer.delete_sync();
+    let was_armed = stop(call, &timer)?;
     mark(&timer, false);
     Ok(u64::from(was_armed))
 }
@@ -220,10 +250,8 @@ pub(crate) fn shutdown_sync(call: &mut Call<'_>) -> Outcome {
     let Some(timer) = known(call) else {
         return Ok(0);
     };
-    if timer.is_own() {
-        return Err(Violation::new("timer-self-wait", timer.shadow));
-    }
-    let was_armed = timer.close();
+    let was_armed = timer.shut();
+    let was_armed = stop(call, &timer)? || was_armed;
     forget(call, &timer)?;
     Ok(u64::from(was_armed))
 }

@@ -23,6 +23,18 @@ pub(crate) struct CrossBytes([u64; size_of::<CrossTimestamp>() / 8]);
 // SAFETY: integers only.
 unsafe impl Plain for CrossBytes {}
 
+impl CrossBytes {
+    /// The clock that is asked for.
+    pub(crate) fn clock_id(&self) -> i32 {
+        self.0[0] as i32
+    }
+}
+
+/// Whether `id` is that of an auxiliary clock.
+fn is_auxiliary(id: u32) -> bool {
+    (bindings::CLOCK_AUX..=bindings::CLOCK_AUX_LAST).contains(&id)
+}
+
 /// Nanoseconds of CLOCK_MONOTONIC.
 pub(crate) fn monotonic() -> i64 {
     // SAFETY: any context.
@@ -77,9 +89,8 @@ pub(crate) fn snapshot(id: i32) -> Option<Snapshot> {
         bindings::CLOCK_MONOTONIC_RAW,
         bindings::CLOCK_BOOTTIME,
     ];
-    let auxiliary = bindings::CLOCK_AUX..=bindings::CLOCK_AUX_LAST;
     let number = u32::try_from(id).ok()?;
-    if !known.contains(&number) && !auxiliary.contains(&number) {
+    if !known.contains(&number) && !is_auxiliary(number) {
         return None;
     }
     let mut snapshot = Snapshot::default();
@@ -92,12 +103,19 @@ pub(crate) fn snapshot(id: i32) -> Option<Snapshot> {
 /// cycles and the number of the clock source. Negative errno on failure.
 pub(crate) type ReadDevice<'a> = dyn FnMut() -> Result<(i64, [u64; 2]), i32> + 'a;
 
-/// `get_device_system_crosststamp`. Process context or softirq.
+/// `get_device_system_crosststamp`, which calls `read` again for as long as the clock changes
+/// meanwhile. `None` for clocks of which the kernel makes none, for which it would warn. Process context
+/// or softirq.
 pub(crate) fn device_crosststamp(
     history: Option<Snapshot>,
     cross: &mut CrossBytes,
     read: &mut ReadDevice<'_>,
-) -> i32 {
+) -> Option<i32> {
+    let id = cross.clock_id();
+    let number = u32::try_from(id).ok()?;
+    if number != bindings::CLOCK_REALTIME && !is_auxiliary(number) {
+        return None;
+    }
     let mut read = read;
     let mut history = history;
     let begin = match &mut history {
@@ -105,7 +123,7 @@ pub(crate) fn device_crosststamp(
         None => core::ptr::null_mut(),
     };
     let mut real = CrossTimestamp {
-        clock_id: cross.0[0] as i32,
+        clock_id: id,
         ..CrossTimestamp::default()
     };
     // SAFETY: the callback gets back the pointer to `read`, which outlives the call.
@@ -121,7 +139,7 @@ pub(crate) fn device_crosststamp(
         // SAFETY: the structure as words; it has the size of the array.
         unsafe { core::ptr::copy_nonoverlapping((&raw const real).cast(), cross, 1) };
     }
-    status
+    Some(status)
 }
 
 #[no_mangle]

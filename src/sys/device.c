@@ -70,5 +70,6 @@ bool side_dma_needs_sync(struct device *dev)
 
 void *side_dma_alloc(struct device *dev, size_t bytes, dma_addr_t *dma, bool may_sleep)
 {
-	return dma_alloc_attrs(dev, bytes, dma, may_sleep ? GFP_KERNEL : GFP_ATOMIC, 0);
+	/* More than the page allocator has in one piece is an error, not a reason to warn. */
+	return dma_alloc_attrs(dev, bytes, dma, may_sleep ? GFP_KERNEL : GFP_ATOMIC, DMA_ATTR_NO_WARN);
 }

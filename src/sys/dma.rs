@@ -82,6 +82,16 @@ impl DmaSpace {
         }
     }
 
+    /// Whether the device may be said to reach the addresses below `mask` only. The kernel's bounce
+    /// buffers lie anywhere below 4 GiB, and it warns of one that a device does not reach. A mask of
+    /// next to nothing would stay for the device's next driver.
+    pub(crate) fn accepts_mask(&self, mask: u64) -> bool {
+        match self.way {
+            Way::Kernel(_) => mask >= u64::from(u32::MAX),
+            Way::Own(_) => mask >= (1 << 24) - 1,
+        }
+    }
+
     /// The device whose space this is.
     pub(crate) fn device(&self) -> &PciRef {
         &self.device

@@ -378,6 +378,19 @@ impl PciRef {
         unsafe { addr_of_mut!((*self.raw()).dev.power.driver_flags).write_volatile(flags) }
     }
 
+    /// Whether it is in a state of low power in which its configuration can still be read, and that was
+    /// not saved.
+    pub(crate) fn is_low_and_unsaved(&self) -> bool {
+        // SAFETY: a word and a bit of the live structure, which the device's driver and the PCI core
+        // change in turn.
+        let (state, saved) = unsafe {
+            let state = addr_of!((*self.raw()).current_state).read_volatile();
+            (state, (*self.raw()).state_saved() != 0)
+        };
+        // D1 to D3hot.
+        (1..=3).contains(&state) && !saved
+    }
+
     /// Allows or forbids wake-up of the system by this device.
     pub(crate) fn set_wakeup_enable(&self, enable: bool) -> i32 {
         // SAFETY: the device is alive.

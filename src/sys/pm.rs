@@ -42,9 +42,11 @@ pub(crate) const RPM_FLAGS: u32 =
     bindings::RPM_ASYNC | bindings::RPM_NOWAIT | bindings::RPM_GET_PUT | bindings::RPM_AUTO;
 /// The flag without which a call may sleep.
 pub(crate) const RPM_ASYNC: u32 = bindings::RPM_ASYNC;
+/// The flag without which a call waits for a change of state that is under way.
+pub(crate) const RPM_NOWAIT: u32 = bindings::RPM_NOWAIT;
 
 /// Which request.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Request {
     Resume,
     Idle,

@@ -72,15 +72,25 @@ impl Timer {
         unsafe { bindings::timer_delete(self.raw.get()) != 0 }
     }
 
-    /// Disarms it and waits for its function, which a time budget bounds. Not from the function.
-    pub(crate) fn delete_sync(&self) -> bool {
+    /// Disarms it unless its function runs on another CPU: then `None`. Returns whether it was armed.
+    pub(crate) fn try_delete(&self) -> Option<bool> {
         // SAFETY: an initialised timer.
-        unsafe { bindings::timer_delete_sync(self.raw.get()) != 0 }
+        match unsafe { bindings::timer_delete_sync_try(self.raw.get()) } {
+            ..0 => None,
+            armed => Some(armed != 0),
+        }
+    }
+
+    /// Disarms it for ever, without waiting. Returns whether it was armed.
+    pub(crate) fn shut(&self) -> bool {
+        // SAFETY: an initialised timer.
+        unsafe { bindings::timer_shutdown(self.raw.get()) != 0 }
     }
 
     /// Disarms it for ever and waits for its function. Not from the function. Returns whether it was
-    /// armed. A timer that was armed leaves the table only by this, or after it, so that nothing of
-    /// it is in the kernel's hands when the last reference goes.
+    /// armed. A timer that was armed leaves the table only by this, or after it or [`Timer::shut`] and a
+    /// [`Timer::try_delete`] that did, so that nothing of it is in the kernel's hands when the last
+    /// reference goes.
     pub(crate) fn close(&self) -> bool {
         // SAFETY: an initialised timer.
         unsafe { bindings::timer_shutdown_sync(self.raw.get()) != 0 }

@@ -12,9 +12,12 @@ use crate::call::Violation;
 use crate::domain::Domain;
 use crate::side_stubs::config_space::Role;
 use crate::sys::access::PAGE;
+use crate::sys::cpu;
 use crate::sys::dma::DmaSpace;
+use crate::sys::lock::BhLock;
 use crate::sys::pci::{layout, PciRef};
-use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::sync::lock::{mutex::MutexBackend, Guard};
 use kernel::sync::{Arc, Mutex};
@@ -35,6 +38,8 @@ const SIZE: u64 = after(BRIDGE, layout::PCI_DEV);
 
 /// The largest number that one driver may take off or put on the runtime usage count.
 const USAGE_MAX: i32 = 64;
+/// Managed things that one device may have.
+const MANAGED_MAX: usize = 4096;
 /// The flags of system power management that drivers set (`DPM_FLAG_*`).
 const DRIVER_FLAGS: u32 = 0xf;
 
@@ -74,8 +79,6 @@ pub(super) struct Held {
     pub(super) regions: u32,
     pub(super) vectors: Vectors,
     pub(super) windows: KVec<Window>,
-    /// What goes with the device, in the order in which it was taken.
-    pub(super) managed: KVec<Managed>,
     /// Everything was given back.
     released: bool,
 }
@@ -109,6 +112,10 @@ pub(crate) struct PciDevice {
     usage_delta: AtomicI32,
     /// The device left its bus without notice.
     gone: AtomicBool,
+    /// The task in which the driver's function for a runtime suspend or resume runs, or 0.
+    transition: AtomicUsize,
+    /// What goes with the device, in the order in which it was taken; `None` once it is going.
+    managed: BhLock<Option<KVec<Managed>>>,
 }
 
 impl PciDevice {
@@ -137,12 +144,13 @@ impl PciDevice {
                     regions: 0,
                     vectors: Vectors::Line,
                     windows: KVec::new(),
-                    managed: KVec::new(),
                     released: false,
                 }),
                 usage_shown: AtomicI32::new(0),
                 usage_delta: AtomicI32::new(0),
                 gone: AtomicBool::new(false),
+                transition: AtomicUsize::new(0),
+                managed: BhLock::new(Some(KVec::new())),
             }),
             GFP_KERNEL,
         )?;
@@ -306,17 +314,43 @@ impl PciDevice {
         }
     }
 
-    /// Leaves `one` to be freed with the device.
-    pub(crate) fn manage(&self, one: Managed) -> Result<Result<()>, Violation> {
-        let mut held = self.hold()?;
-        Ok(held.managed.push(one, GFP_KERNEL).map_err(Error::from))
+    /// Calls `f`, the driver's function for a runtime suspend or resume.
+    pub(super) fn in_transition<R>(&self, f: impl FnOnce() -> R) -> R {
+        self.transition
+            .store(cpu::current_task(), Ordering::Relaxed);
+        let result = f();
+        self.transition.store(0, Ordering::Relaxed);
+        result
     }
 
-    /// Takes the first managed thing that `which` accepts off the ledger. Returns whether there was one.
+    /// Whether this task is in the driver's function for a runtime suspend or resume.
+    pub(crate) fn is_in_transition(&self) -> bool {
+        self.transition.load(Ordering::Relaxed) == cpu::current_task()
+    }
+
+    /// Calls `f` with the list of what goes with the device.
+    fn with_managed<R>(&self, f: impl FnOnce(&mut KVec<Managed>) -> R) -> Result<R, Violation> {
+        match &mut *self.managed.lock() {
+            Some(list) => Ok(f(list)),
+            None => Err(Violation::new("device-released", self.shadow)),
+        }
+    }
+
+    /// Leaves `one` to be freed with the device. Any context but hard interrupts.
+    pub(crate) fn manage(&self, one: Managed) -> Result<Result<()>, Violation> {
+        self.with_managed(|list| match list.len() < MANAGED_MAX {
+            true => Ok(list.push(one, GFP_ATOMIC)?),
+            false => Err(ENOSPC),
+        })
+    }
+
+    /// Takes the first managed thing that `which` accepts off the ledger. Returns whether there was
+    /// one. Any context but hard interrupts.
     pub(crate) fn unmanage(&self, which: impl Fn(&Managed) -> bool) -> Result<bool, Violation> {
-        let mut held = self.hold()?;
-        let at = held.managed.iter().position(which);
-        Ok(at.is_some_and(|at| held.managed.remove(at).is_ok()))
+        self.with_managed(|list| {
+            let at = list.iter().position(which);
+            at.is_some_and(|at| list.remove(at).is_ok())
+        })
     }
 
     /// Stops port and memory access, and the interrupt line. Where there is an IOMMU, the device
@@ -375,8 +409,8 @@ impl PciDevice {
         }
         let delta = self.usage_delta.swap(0, Ordering::Relaxed);
         self.raw.change_usage(-delta);
-        let mut managed = core::mem::take(&mut held.managed);
         drop(held);
+        let mut managed = self.managed.lock().take().unwrap_or_default();
         while let Some(one) = managed.pop() {
             release_managed(domain, one);
         }

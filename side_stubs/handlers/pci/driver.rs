@@ -3,7 +3,7 @@
 //! The driver's `pci_driver`, its twin in the PCI core, and what the core calls: probe, remove,
 //! shutdown, power management and error recovery, each an upcall in process context.
 
-use super::super::dma;
+use super::super::{dma, irq};
 use super::device::PciDevice;
 use crate::call::{errno, Call, Outcome, Violation};
 use crate::domain::Domain;
@@ -12,7 +12,9 @@ use crate::side_stubs::request;
 use crate::sys::cpu;
 use crate::sys::params::{self, Param};
 use crate::sys::pci::{self, layout, PciRef};
-use crate::sys::pci_driver::{matches, Id, Registered, ERROR_SLOTS, PM_SLOTS};
+use crate::sys::pci_driver::{
+    matches, Id, Registered, ERROR_SLOTS, LOWERING_SLOTS, PM_SLOTS, RUNTIME_SLOTS,
+};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -257,6 +259,8 @@ pub(crate) fn present(call: &mut Call<'_>) -> Outcome {
 /// `pci_unregister_driver(drv)`
 pub(crate) fn unregister(call: &mut Call<'_>) -> Outcome {
     let at = call.arg(0);
+    // The core removes the devices, which frees their interrupts.
+    irq::refuse_in_thread(call, at)?;
     match call.domain.pci.take(at) {
         Some(registered) => {
             drop(registered);
@@ -481,7 +485,17 @@ pub(crate) fn power(twin: &Twin, raw: &PciRef, slot: usize, name: &'static str) 
     if function == 0 {
         return 0;
     }
-    upcall(domain, &device, name, function, &[device.device_handle()]).map_or(0, status)
+    let args = [device.device_handle()];
+    let call = || upcall(domain, &device, name, function, &args);
+    let answer = match RUNTIME_SLOTS.contains(&slot) {
+        true => device.in_transition(call),
+        false => call(),
+    };
+    // The PCI core warns of a driver that forgot it.
+    if LOWERING_SLOTS.contains(&slot) && device.raw.is_low_and_unsaved() {
+        device.raw.save_state();
+    }
+    answer.map_or(0, status)
 }
 
 /// Error recovery calls for slot `slot` of `struct pci_error_handlers`. Returns a

@@ -613,7 +613,12 @@ pub(crate) fn alloc_irq_vectors(call: &mut Call<'_>) -> Outcome {
 
 /// `pci_irq_vector(dev, nr)`
 pub(crate) fn irq_vector(call: &mut Call<'_>) -> Outcome {
-    Ok(int(device(call, 0)?.raw.vector(call.uint(1))))
+    let (device, n) = (device(call, 0)?, call.uint(1));
+    // The kernel warns of numbers that no device can have.
+    match n < VECTORS_MAX as u32 {
+        true => Ok(int(device.raw.vector(n))),
+        false => Ok(errno(EINVAL)),
+    }
 }
 
 /// `pci_msi_enabled()`
