@@ -41,6 +41,7 @@ mod side_stubs;
 mod supervisor;
 mod switcher;
 mod sys;
+mod tasks;
 
 module! {
     type: Side,

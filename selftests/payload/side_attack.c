@@ -11,6 +11,7 @@
 #include <linux/dmapool.h>
 #include <linux/dmi.h>
 #include <linux/etherdevice.h>
+#include <linux/ethtool.h>
 #include <linux/interrupt.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -38,6 +39,8 @@ static struct net_device_ops ops;
 static struct timer_list timer;
 static char *page;
 static dma_addr_t bus;
+/* What the probe answers: 0 for an attack that begins with something that attack.sh does. */
+static int answer = -ENODEV;
 
 static int poll(struct napi_struct *n, int budget)
 {
@@ -296,6 +299,19 @@ ATTACK(dma_free_length)
 }
 /* Two mappings of one place that do not agree. */
 ATTACK(dma_overlap) { map(); dma_map_single(dev, page, 128, DMA_TO_DEVICE); }
+/* More than the page allocator has in one piece. */
+ATTACK(dma_large) { dma_alloc_coherent(dev, 16 << 20, &bus, GFP_KERNEL); }
+/* Masks that the kernel's bounce buffers do not fit, or nothing at all. */
+ATTACK(dma_mask_narrow)
+{
+	dma_set_mask_and_coherent(dev, DMA_BIT_MASK(24));
+	map();
+}
+ATTACK(dma_mask_empty)
+{
+	dma_set_coherent_mask(dev, 0);
+	dma_alloc_coherent(dev, 4096, &bus, GFP_KERNEL);
+}
 ATTACK(dma_pool_unknown) { dma_pool_alloc((void *)page, GFP_KERNEL, &bus); }
 ATTACK(dma_pool_in_use)
 {
@@ -306,9 +322,30 @@ ATTACK(dma_pool_in_use)
 }
 
 /* Memory and strings. */
+static bool managed_in_softirq;
+static void use_managed(struct timer_list *t)
+{
+	devm_kfree(dev, devm_kmalloc(dev, 8, GFP_ATOMIC));
+	managed_in_softirq = true;
+}
+/* Of which there is an end, also where sleeping is not allowed. */
+ATTACK(managed)
+{
+	int n;
+
+	timer_setup(&timer, use_managed, 0);
+	mod_timer(&timer, jiffies + 1);
+	msleep(100);
+	for (n = 0; n < 5000 && devm_kmalloc(dev, 8, GFP_KERNEL); n++)
+		;
+	if (n == 5000 || !managed_in_softirq)
+		rtnl_unlock();
+}
 ATTACK(size_of_no_object) { ksize(page + 8); }
 static struct dmi_system_id machines[2] = { { .matches[0].slot = 64 } };
 ATTACK(dmi_field) { dmi_check_system(machines); }
+
+#include "side_attack_more.h"
 ATTACK(string_endless) { memset(page, 'a', PAGE_SIZE); kstrdup(page, GFP_KERNEL); }
 
 /* PCI. */
@@ -376,6 +413,25 @@ ATTACK(pm_count) { atomic_add(1000, &dev->power.usage_count); }
 ATTACK(pm_flags) { dev->power.driver_flags = ~0; }
 ATTACK(not_a_device) { pci_set_master((void *)pdev + 64); }
 
+/* For the function of runtime power management that attack.sh has called. */
+static void (*suspend)(void);
+static int runtime_suspend(struct device *d)
+{
+	suspend();
+	return 0;
+}
+static const struct dev_pm_ops power = { .runtime_suspend = runtime_suspend };
+static void suspend_by(void (*function)(void))
+{
+	suspend = function;
+	answer = 0;
+	pm_runtime_put_noidle(dev);
+}
+static void resume_device(void) { __pm_runtime_resume(dev, 0); }
+ATTACK(pm_self_wait) { suspend_by(resume_device); }
+static void lower_power(void) { pci_set_power_state(pdev, PCI_D3hot); }
+ATTACK(power_unsaved) { suspend_by(lower_power); }
+
 /* Interrupts. */
 static int request(int irq, void *handler)
 {
@@ -402,6 +458,16 @@ ATTACK(enable_irq_unbalanced)
 	if (!request_irq(pdev->irq, on_interrupt, IRQF_SHARED, "side_attack", page))
 		enable_irq(pdev->irq);
 }
+static void raise(void __iomem *registers)
+{
+	/* What an attack before this has left: only a new cause is raised. */
+	writel(~0, registers + 0xd8);
+	readl(registers + 0xc0);
+	/* The 82574's mask and cause of "link status change". */
+	writel(4, registers + 0xd0);
+	writel(4, registers + 0xc8);
+	msleep(500);
+}
 /* The thread of an interrupt that the card is told to raise. */
 static irqreturn_t wait_for_itself(int irq, void *data)
 {
@@ -416,11 +482,40 @@ ATTACK(irq_waits)
 	if (!registers || pci_enable_msi(pdev) ||
 	    request_threaded_irq(pdev->irq, NULL, wait_for_itself, IRQF_ONESHOT, "side_attack", page))
 		return;
-	/* The 82574's mask and cause of "link status change". */
-	writel(4, registers + 0xd0);
-	writel(4, registers + 0xc8);
-	msleep(500);
+	raise(registers);
 }
+/* As before, with another handler of the same number, for which the kernel's wait is the same. */
+static irqreturn_t free_neighbour(int irq, void *data)
+{
+	free_irq(irq, page + 8);
+	return IRQ_HANDLED;
+}
+ATTACK(irq_frees_neighbour)
+{
+	void __iomem *registers = pci_ioremap_bar(pdev, 0);
+
+	pci_set_master(pdev);
+	if (!registers || pci_enable_msi(pdev) ||
+	    request_threaded_irq(pdev->irq, NULL, free_neighbour, IRQF_SHARED, "side_attack", page) ||
+	    request_irq(pdev->irq, on_interrupt, IRQF_SHARED, "side_attack", page + 8))
+		return;
+	raise(registers);
+}
+/* One that is never enabled before the domain ends. */
+ATTACK(irq_not_started)
+{
+	if (pci_enable_msi(pdev) ||
+	    request_irq(pdev->irq, on_interrupt, IRQF_NO_AUTOEN, "side_attack", page))
+		return;
+}
+/* Two that share a number and do not agree whether it stays on during a suspend. */
+ATTACK(irq_no_suspend)
+{
+	if (request_irq(pdev->irq, on_interrupt, IRQF_SHARED, "side_attack", page + 8) ||
+	    request_irq(pdev->irq, on_interrupt, IRQF_SHARED | IRQF_NO_SUSPEND, "side_attack", page))
+		return;
+}
+ATTACK(vector_number) { if (!pci_enable_msi(pdev)) pci_irq_vector(pdev, 0x10000); }
 
 /* Locks. */
 static struct mutex lock;
@@ -465,6 +560,42 @@ ATTACK(latency_twice)
 	cpu_latency_qos_add_request(&latency, 10);
 }
 ATTACK(latency_unknown) { cpu_latency_qos_update_request(&latency, 10); }
+/* A value that the kernel passes over in silence. */
+ATTACK(latency_negative) { cpu_latency_qos_add_request(&latency, -2); }
+ATTACK(latency_update)
+{
+	cpu_latency_qos_add_request(&latency, 10);
+	cpu_latency_qos_update_request(&latency, -2);
+}
+ATTACK(latency_requests)
+{
+	struct pm_qos_request *many = vzalloc(1000 * sizeof(*many));
+	int n;
+
+	for (n = 0; n < 1000; n++)
+		cpu_latency_qos_add_request(&many[n], 1000000);
+}
+static struct system_time_snapshot now;
+static struct system_device_crosststamp cross;
+/* In the time that this takes the clock changes, and the kernel asks again. */
+static int read_device(ktime_t *time, struct system_counterval_t *counter, void *data)
+{
+	mdelay(10);
+	counter->cs_id = now.cs_id;
+	counter->cycles = now.cycles;
+	return 0;
+}
+ATTACK(cross_clock)
+{
+	cross.clock_id = 77;
+	get_device_system_crosststamp(read_device, NULL, NULL, &cross);
+}
+ATTACK(cross_endless)
+{
+	ktime_get_snapshot_id(CLOCK_REALTIME, &now);
+	cross.clock_id = CLOCK_REALTIME;
+	get_device_system_crosststamp(read_device, NULL, NULL, &cross);
+}
 ATTACK(clock_unknown) { ktime_get_with_offset(77); }
 ATTACK(sleep_range) { usleep_range_state(100, 10, TASK_UNINTERRUPTIBLE); }
 ATTACK(timer_add_twice)
@@ -473,6 +604,34 @@ ATTACK(timer_add_twice)
 	timer.expires = jiffies + 1000;
 	add_timer(&timer);
 	add_timer(&timer);
+}
+/* Two timers on two CPUs that wait for each other's function. */
+static struct mutual { struct timer_list timer; bool runs; } mutual[2];
+static void stop_the_other(struct timer_list *t)
+{
+	int n, which = t == &mutual[1].timer;
+	struct mutual *own = &mutual[which], *other = &mutual[!which];
+
+	WRITE_ONCE(own->runs, true);
+	for (n = 0; n < 200 && !READ_ONCE(other->runs); n++)
+		udelay(100);
+	if (n < 200)
+		timer_delete_sync(&other->timer);
+	WRITE_ONCE(own->runs, false);
+	mod_timer(t, jiffies + 1);
+}
+ATTACK(timers_wait)
+{
+	int n;
+
+	timer_setup(&mutual[0].timer, stop_the_other, 0);
+	timer_setup(&mutual[1].timer, stop_the_other, 0);
+	mod_timer(&mutual[0].timer, jiffies + 1);
+	/* The task goes where the first timer is not. */
+	for (n = 0; n < 100; n++) {
+		mod_timer(&mutual[1].timer, jiffies + 1);
+		msleep(20);
+	}
 }
 ATTACK(timer_setup_not_text) { timer_setup(&timer, (void *)page, 0); }
 /* A timer that no import has initialised: its function is known by what lies in memory. */
@@ -511,10 +670,17 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(netdev_lock_free), A(netdev_lock_missing), A(no_fragments), A(poll_over_budget),
 	A(skb_length), A(skb_outside), A(skb_long), A(skb_fragments), A(skb_sum_outside),
 	A(skb_received_stamped), A(skb_around_object), A(dma_overlap), A(dma_pool_unknown),
-	A(dma_pool_in_use), A(size_of_no_object), A(dmi_field), A(string_endless), A(driver_unknown), A(driver_name),
+	A(dma_pool_in_use), A(size_of_no_object), A(dmi_field), A(nested),
+	A(wake_unregistered), A(carrier_unregistered), A(queue_napi_unlocked), A(napi_claimed), A(napis),
+	A(sum_lengths), A(address_list_again), A(ptp_alarms), A(ptp_clocks), A(ptp_self_wait), A(close_in_stop), A(rtnl_in_open),
+	A(ethtool_answers), A(string_endless), A(driver_unknown), A(driver_name),
 	A(driver_table), A(ports_foreign), A(region_foreign), A(region_unclaimed), A(pm_request), A(pm_unknown),
 	A(irq_waits), A(mutex_init_held), A(mutexes), A(timers), A(work_items), A(latency_twice),
 	A(latency_unknown), A(clock_unknown), A(sleep_range),
+	A(dma_large), A(dma_mask_narrow), A(dma_mask_empty), A(managed), A(pm_self_wait), A(power_unsaved),
+	A(irq_frees_neighbour), A(irq_not_started), A(irq_no_suspend),
+	A(vector_number), A(latency_negative), A(latency_update), A(latency_requests), A(cross_clock),
+	A(cross_endless), A(timers_wait),
 };
 
 static int probe(struct pci_dev *p, const struct pci_device_id *id)
@@ -536,7 +702,7 @@ static int probe(struct pci_dev *p, const struct pci_device_id *id)
 	for (n = 0; n < ARRAY_SIZE(attacks); n++)
 		if (!strcmp(attack, attacks[n].name))
 			attacks[n].make();
-	return -ENODEV;
+	return answer;
 }
 
 static const struct pci_device_id ids[] = {
@@ -548,6 +714,7 @@ static struct pci_driver driver = {
 	.name = "side_attack",
 	.id_table = ids,
 	.probe = probe,
+	.driver.pm = &power,
 };
 
 static int __init attack_init(void)

@@ -124,6 +124,20 @@ dma_pool_unknown not-a-dma-pool
 dma_pool_in_use dma-pool-in-use
 size_of_no_object bad-object
 dmi_field bad-dmi-field
+nested nested-too-deep
+wake_unregistered none
+carrier_unregistered none
+queue_napi_unlocked rtnl-not-held
+napi_claimed napi-not-scheduled
+napis too-many-napis
+sum_lengths skb-length
+address_list_again nested-too-deep
+ptp_alarms none
+ptp_clocks none
+ptp_self_wait ptp-self-wait
+close_in_stop closed-while-closing
+rtnl_in_open rtnl-held
+ethtool_answers none
 string_endless string-too-long
 driver_unknown unregister-unknown-driver
 driver_name driver-name
@@ -143,11 +157,65 @@ latency_unknown pm-qos-not-added
 clock_unknown bad-clock
 sleep_range bad-range
 device_gone not-a-pci-device
+dma_large none
+dma_mask_narrow none
+dma_mask_empty none
+managed none
+pm_self_wait pm-self-wait
+power_unsaved none
+irq_frees_neighbour irq-waits-for-itself
+irq_not_started none
+irq_no_suspend none
+vector_number none
+latency_negative bad-range
+latency_update bad-range
+latency_requests too-many-latency-requests
+cross_clock bad-clock
+cross_endless none
+timers_wait timer-self-wait
 END
+# act NAME: what an attack waits for that answers its probe with 0. The clock is adjusted (ADJ_FREQUENCY) and read.
+act() {
+	local nic
+	case $1 in
+	close_in_stop | ethtool_answers | rtnl_in_open) nic=$(interface_of "$(pci_of 0x8086:0x10d3)") ;;
+	esac
+	case $1 in
+	close_in_stop)
+		ip link set "$nic" up
+		sleep 0.3
+		ip link set "$nic" down
+		;;
+	rtnl_in_open) ip link set "$nic" up ;;
+	ethtool_answers)
+		for option in -S -t -g -l --show-priv-flags; do ethtool $option "$nic"; done
+		ethtool -L "$nic" combined 1
+		;;
+	ptp_self_wait)
+		python3 -c 'if True:
+			import ctypes, os, time
+			clock = ~os.open("/dev/ptp0", os.O_RDWR) << 3 | 3
+			ctypes.CDLL(None).clock_adjtime(clock, (ctypes.c_uint * 64)(2))
+			time.clock_gettime(clock)'
+		;;
+	pm_self_wait | power_unsaved) suspend_card ;;
+	esac >/dev/null 2>&1
+}
+# Has the PM core suspend the card, if its driver has stayed, and resume it.
+suspend_card() {
+	local control
+	for control in /sys/bus/pci/drivers/side-side_attack/0*/power/control; do
+		[ -e "$control" ] || continue
+		echo auto >"$control"
+		sleep 0.5
+		echo on >"$control"
+	done
+}
 dmesg -C
 for name in "${names[@]}"; do
 	echo "<5>attack: $name" >/dev/kmsg
 	echo "$PAYLOAD attack=$name" 2>/dev/null >$SIDE/load
+	act "$name"
 	[ ! -d $SIDE/side_attack ] || echo side_attack >$SIDE/unload
 	# The log is a ring, too small for all of the reports.
 	dmesg -c >>/tmp/attacks

@@ -66,7 +66,7 @@ for wanted in native base optimised; do
 		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
 		;;
 	optimised)
-		ceiling pktgen-tx 15 1300
+		ceiling pktgen-tx 15 1330
 		ceiling flood-rx 12 900
 		ceiling tcp-tx 35 1900
 		ceiling tcp-rx 22 1900

@@ -83,16 +83,32 @@ fn tell(call: &Call<'_>, name: &'static str, function: u64, address: &Address) -
     }
 }
 
+/// Tells the driver's `function` of each address that `which` chooses, and forgets it. A function that enters
+/// it again would be called for ever.
+fn forget(
+    call: &Call<'_>,
+    list: u64,
+    function: u64,
+    which: impl Fn(u64, &Address) -> bool,
+) -> Result<(), Violation> {
+    let state = &call.domain.addresses;
+    for _ in 0..=NODES_MAX {
+        let Some(address) = state.find(&which) else {
+            return Ok(());
+        };
+        state.remove(list, &address);
+        tell(call, "unsync", function, &address);
+    }
+    Err(Violation::new("endless-list", list))
+}
+
 /// `__hw_addr_sync_dev(list, dev, sync, unsync)`
 pub(crate) fn sync(call: &mut Call<'_>) -> Outcome {
     let list = list(call)?;
     let wanted = addresses(call, list)?;
     let state = &call.domain.addresses;
     let stale = |other, address: &Address| other == list && !wanted.contains(address);
-    while let Some(address) = state.find(stale) {
-        state.remove(list, &address);
-        tell(call, "unsync", call.arg(3), &address);
-    }
+    forget(call, list, call.arg(3), stale)?;
     for address in &wanted {
         if state
             .find(|other, known| other == list && known == address)
@@ -115,10 +131,6 @@ pub(crate) fn sync(call: &mut Call<'_>) -> Outcome {
 /// `__hw_addr_unsync_dev(list, dev, unsync)`
 pub(crate) fn unsync(call: &mut Call<'_>) -> Outcome {
     let list = list(call)?;
-    let state = &call.domain.addresses;
-    while let Some(address) = state.find(|other, _| other == list) {
-        state.remove(list, &address);
-        tell(call, "unsync", call.arg(2), &address);
-    }
+    forget(call, list, call.arg(2), |other, _| other == list)?;
     Ok(0)
 }

@@ -365,7 +365,10 @@ impl NetDevice {
     pub(crate) fn set_carrier(&self, on: bool) {
         let guard = self.veil.carrier.lock();
         if !self.veil.is_quiet() {
-            self.real.set_carrier(on);
+            // An event of a device that is unregistered would outlast it (net/core/link_watch.c).
+            if self.real.field::<1>(DEVICE_REG_STATE)[0] <= NETREG_REGISTERED {
+                self.real.set_carrier(on);
+            }
         } else if on {
             self.veil.bits.fetch_or(LINK, Ordering::AcqRel);
         } else {

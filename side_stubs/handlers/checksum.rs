@@ -2,7 +2,7 @@
 
 //! Check sums and headers of packets that the kernel's helpers look at for a driver.
 
-use super::skb::{fields, Skb};
+use super::skb::{fields, Fields, Skb};
 use crate::call::{errno, Call, Outcome, Violation};
 use crate::side_stubs::contract::page_to_address;
 use crate::side_stubs::packet::{self, Sum};
@@ -60,9 +60,9 @@ fn each_piece(
     }
 }
 
-/// Where the sum of `skb` begins and where it goes, from the first byte; `None` unless it is still
-/// to be made.
-fn partial(call: &Call<'_>, skb: &Arc<Skb>) -> Result<Option<(u32, u32)>, Violation> {
+/// Where the sum of `skb` begins and where it goes, from the first byte, with the fields that this was judged
+/// by; `None` unless the sum is still to be made.
+fn partial(call: &Call<'_>, skb: &Arc<Skb>) -> Result<Option<(u32, u32, Fields)>, Violation> {
     let bits: u8 = call.read(skb.address + SKB_BITS as u64)?;
     if bits >> SKB_IP_SUMMED_SHIFT & 3 != PARTIAL {
         return Ok(None);
@@ -76,7 +76,7 @@ fn partial(call: &Call<'_>, skb: &Arc<Skb>) -> Result<Option<(u32, u32)>, Violat
     if place.wrapping_add(2) > u64::from(claims.len) || begin > place {
         return Err(Violation::new("skb-checksum", place));
     }
-    Ok(Some((begin as u32, place as u32)))
+    Ok(Some((begin as u32, place as u32, claims)))
 }
 
 /// The one's complement sum of `skb` from byte `begin` on, folded and inverted; never 0.
@@ -100,7 +100,7 @@ pub(crate) fn copy_and_sum(call: &mut Call<'_>) -> Outcome {
         at = at.wrapping_add(bytes.len() as u64);
         Ok(())
     })?;
-    if let Some((begin, place)) = partial(call, &skb)? {
+    if let Some((begin, place, _)) = partial(call, &skb)? {
         let sum = sum_from(call, &skb, begin)?;
         call.write(to.wrapping_add(place.into()), sum)?;
     }
@@ -110,11 +110,13 @@ pub(crate) fn copy_and_sum(call: &mut Call<'_>) -> Outcome {
 /// `skb_checksum_help(skb)`: makes the sum in place, where the device cannot.
 pub(crate) fn help(call: &mut Call<'_>) -> Outcome {
     let skb = call.domain.skb.get(call.arg(0))?;
-    let Some((begin, place)) = partial(call, &skb)? else {
+    let Some((begin, place, claims)) = partial(call, &skb)? else {
         return Ok(0);
     };
-    let claims = fields(call.domain, skb.address)?;
-    if place + 2 > claims.len - claims.data_len {
+    let Some(linear) = claims.len.checked_sub(claims.data_len) else {
+        return Err(Violation::new("skb-length", claims.data_len.into()));
+    };
+    if u64::from(place) + 2 > u64::from(linear) {
         return Ok(errno(EINVAL));
     }
     let sum = sum_from(call, &skb, begin)?;

@@ -71,6 +71,7 @@ fn carry_out(
     upcall: &'static str,
     entries: Range<u64>,
 ) -> Result<(), (&'static str, Violation)> {
+    let polls = receive::is_poll(upcall);
     let mut polled: Option<(u64, Arc<Napi>)> = None;
     let hybrids = domain.hybrids.load(Ordering::Relaxed);
     for n in entries {
@@ -101,7 +102,7 @@ fn carry_out(
                     Some((_, napi)) => domain
                         .skb
                         .in_slot(b, c)
-                        .and_then(|skb| receive::by_napi(domain, napi, skb)),
+                        .and_then(|skb| receive::by_napi(domain, napi, skb, polls)),
                     None => Err(Violation::new("not-a-napi", a)),
                 }
             }

@@ -16,6 +16,8 @@ use kernel::prelude::*;
 /// entries of 32.
 const MAX_LEN: i32 = 1 << 20;
 const MAX_STRINGS: i32 = 1 << 14;
+/// `ETH_SS_PRIV_FLAGS`.
+const PRIVATE_FLAGS: i32 = 2;
 /// `ETH_GSTRING_LEN`.
 const STRING_LEN: usize = 32;
 /// Blinks a second that a driver may ask for.
@@ -127,7 +129,13 @@ impl NetDevice {
     pub(crate) fn sset_count(&self, slot: usize, set: i32) -> i32 {
         let parts = &mut [Part::Word(u64::from(set as u32))];
         let count = match self.ethtool(slot, "get_sset_count", parts) {
-            Ok(value) => status_up_to(value, MAX_STRINGS),
+            // The kernel asks for a set only of a driver that has some of it, and warns about none
+            // (net/ethtool/ioctl.c); private flags are the bits of a word.
+            Ok(value) => match (status_up_to(value, MAX_STRINGS), set) {
+                (0, _) => EOPNOTSUPP.to_errno(),
+                (count, PRIVATE_FLAGS) => count.min(32),
+                (count, _) => count,
+            },
             Err(error) => error.to_errno(),
         };
         if let Some(kept) = usize::try_from(set)

@@ -19,8 +19,7 @@
 //! * when the driver wakes a queue whose packets it could not take, and before the interface stops.
 
 use super::net::{NetDevice, State};
-use super::skb::{Held, Skb};
-use super::transmit;
+use super::transmit::{self, Sent};
 use crate::call::Violation;
 use crate::side_stubs::contract::LIBRARY_BASE;
 use crate::side_stubs::pace::{Pace, GATHER_MAX, WAIT};
@@ -40,7 +39,7 @@ const STOPPED: u64 = 20_000_000;
 /// Packets that wait together, in order.
 #[derive(Default)]
 struct Group {
-    skbs: [Option<Arc<Skb>>; GATHER_MAX],
+    packets: [Option<Sent>; GATHER_MAX],
     count: usize,
     /// One of them asks for a time stamp of the device's.
     stamps: bool,
@@ -104,10 +103,10 @@ impl Queue {
     /// came meanwhile.
     fn put_back(&self, group: &mut Group, first: usize) {
         let mut kept = self.kept.lock();
-        let rest = group.skbs.iter_mut().take(group.count).skip(first);
+        let rest = group.packets.iter_mut().take(group.count).skip(first);
         let mut count = 0;
-        for (place, skb) in kept.group.skbs.iter_mut().zip(rest) {
-            *place = skb.take();
+        for (place, packet) in kept.group.packets.iter_mut().zip(rest) {
+            *place = packet.take();
             count += 1;
         }
         kept.group.count = count;
@@ -133,7 +132,7 @@ pub(super) fn function(name: &[u8]) -> u64 {
 
 /// A packet that is ready to be handed over.
 pub(super) struct Ready {
-    pub(super) skb: Arc<Skb>,
+    pub(super) sent: Sent,
     /// The device is to say when it sent it.
     pub(super) stamp: bool,
     /// The stack says that another one follows.
@@ -169,11 +168,11 @@ pub(super) fn offer(device: &NetDevice, n: u32, ready: Ready, gathers: bool) -> 
         return Some(ready);
     }
     let group = &mut kept.group;
-    let Some(place) = group.skbs.get_mut(group.count) else {
+    let Some(place) = group.packets.get_mut(group.count) else {
         drop(kept);
         return Some(ready);
     };
-    *place = Some(ready.skb);
+    *place = Some(ready.sent);
     group.count += 1;
     group.stamps |= ready.stamp;
     let count = group.count;
@@ -194,7 +193,7 @@ pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
         return;
     };
     let mut group = queue.take(up);
-    let Some(first) = group.skbs[0].as_ref().map(|skb| skb.address) else {
+    let Some(first) = group.packets[0].as_ref().map(|sent| sent.skb.address) else {
         return;
     };
     let transmit = device.ndo[NDO_START_XMIT / 8].load(Ordering::Relaxed);
@@ -206,9 +205,9 @@ pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
         transmit::call(device, transmit, &args).map(|value| u64::from(!transmit::is_busy(value)))
     } else {
         let mut next = 0;
-        for skb in group.skbs[..group.count].iter().rev().flatten() {
-            skb.window.set_word(SKB_NEXT, next);
-            next = skb.address;
+        for sent in group.packets[..group.count].iter().rev().flatten() {
+            sent.skb.window.set_word(SKB_NEXT, next);
+            next = sent.skb.address;
         }
         let state = device.queue_address(n) + QUEUE_STATE;
         let args = [transmit, first, device.handle, state];
@@ -223,8 +222,8 @@ pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
         Err(_) => return give_up(device, n, group),
     };
     if group.stamps {
-        for skb in group.skbs[..taken].iter().flatten() {
-            transmit::note_time_stamp(device, skb);
+        for sent in group.packets[..taken].iter().flatten() {
+            transmit::note_time_stamp(device, sent);
         }
     }
     if taken < group.count {
@@ -241,17 +240,10 @@ pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
 
 /// The domain is dead: the packets wait for the next driver, if there is to be one.
 fn give_up(device: &NetDevice, n: u32, group: Group) {
-    for skb in group.skbs.into_iter().flatten() {
-        let held = core::mem::replace(&mut skb.held.lock().0, Held::Free);
-        if let Held::Transmit {
-            packet,
-            bytes,
-            turn,
-            ..
-        } = held
-        {
+    for sent in group.packets.into_iter().flatten() {
+        if let Some((packet, bytes)) = sent.take() {
             device.finished(n, bytes);
-            device.unsent(packet, n, turn);
+            device.unsent(packet, n, sent.turn);
         }
     }
     device.flush(n);
@@ -354,13 +346,12 @@ impl NetDevice {
 
     fn discard(&self, queue: &Queue, n: u32) {
         let group = queue.take(false);
-        for skb in group.skbs.into_iter().flatten() {
-            let held = core::mem::replace(&mut skb.held.lock().0, Held::Free);
-            if let Held::Transmit { packet, bytes, .. } = held {
+        for sent in group.packets.into_iter().flatten() {
+            if let Some((packet, bytes)) = sent.take() {
                 drop(packet);
                 self.finished(n, bytes);
                 self.dropped.fetch_add(1, Ordering::Relaxed);
-                self.domain.skb.keep(&self.domain, skb);
+                self.domain.skb.keep(&self.domain, sent.skb);
             }
         }
         self.flush(n);
@@ -380,6 +371,9 @@ impl NetDevice {
 
     /// Wakes queue `n` for the stack, and for the packets that wait for it here.
     pub(super) fn wake_queue(&self, n: u32) {
+        if !self.has_qdiscs() {
+            return;
+        }
         self.real.wake_queue(n);
         self.hurry(n);
     }

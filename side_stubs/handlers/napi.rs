@@ -10,6 +10,8 @@
 
 use super::irq::Irq;
 use super::net::{wait_for, NetDevice};
+use super::net_imports::need_rtnl_if_registered;
+use super::receive::is_poll;
 use crate::call::{Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::run::{self, Context, Ended};
@@ -56,6 +58,12 @@ pub(crate) struct Napi {
     /// The interrupt whose handler was seen to schedule the instance: a poll serves it too.
     interrupt: BhLock<Option<Arc<Irq>>>,
 }
+
+/// Instances of a domain: each costs the kernel more than it costs the driver.
+const NAPIS_MAX: usize = 1024;
+/// How long a claim by `napi_schedule_prep` may go without its `__napi_schedule` while the instance is to be
+/// disabled, in ns: RTNL is held.
+const CLAIM_MAX: u64 = 5_000_000_000;
 
 impl Napi {
     /// Whether the instance is one of the device at `device`.
@@ -250,9 +258,12 @@ impl Napi {
             claims.closing = true;
         }
         // A claim that the driver made and will follow up, or never will if it dies.
+        let since = cpu::now();
         while self.claims.lock().prepared {
             if self.device.domain.is_dead() {
                 let _ = self.schedule();
+            } else if cpu::now().wrapping_sub(since) > CLAIM_MAX {
+                return Err(Violation::new("napi-not-scheduled", self.handle));
             }
             cpu::sleep_ms(1);
         }
@@ -296,8 +307,8 @@ impl Napi {
     pub(super) fn join(self: &Arc<Self>) {
         self.twin.add(&self.device.real, self, WEIGHT_MAX);
         let mut claims = self.claims.lock();
-        claims.closing = false;
         let enabled = claims.enabled;
+        claims.closing = !enabled;
         drop(claims);
         if enabled {
             self.twin.enable();
@@ -370,6 +381,9 @@ fn add(call: &Call<'_>, weight: i32) -> Outcome {
     let device = domain.net.device(call.arg(0))?;
     let handle = call.arg(1);
     domain.memory.check(handle, NAPI_SIZE, true)?;
+    if domain.net.napis.len() >= NAPIS_MAX {
+        return Err(Violation::new("too-many-napis", handle));
+    }
     let Ok(twin) = Twin::new() else {
         return Err(Violation::new("no-memory", 0));
     };
@@ -381,7 +395,8 @@ fn add(call: &Call<'_>, weight: i32) -> Outcome {
             twin,
             claims: BhLock::new(Claims {
                 prepared: false,
-                closing: false,
+                // The kernel's too is claimed until it is enabled.
+                closing: true,
                 enabled: false,
             }),
             polling: AtomicU64::new(0),
@@ -457,6 +472,7 @@ pub(crate) fn queue_set_napi(call: &mut Call<'_>) -> Outcome {
     if queue >= limit {
         return Err(Violation::new("bad-queue", call.arg(1)));
     }
+    need_rtnl_if_registered(call, &device)?;
     match call.arg(3) {
         0 => device.real.clear_one_queue_napi(queue, kind == 1),
         handle => {
@@ -464,7 +480,10 @@ pub(crate) fn queue_set_napi(call: &mut Call<'_>) -> Outcome {
             if !napi.belongs_to(device.handle) {
                 return Err(Violation::new("not-a-napi", handle));
             }
-            napi.twin.serve(&device.real, queue, kind == 1);
+            // One that is being added or removed has no device yet, or none any more.
+            if napi.listed.load(Ordering::Acquire) {
+                napi.twin.serve(&device.real, queue, kind == 1);
+            }
         }
     }
     Ok(0)
@@ -528,7 +547,7 @@ pub(crate) fn schedule(call: &mut Call<'_>) -> Outcome {
 /// `napi_complete_done(napi, work_done)`.
 pub(crate) fn complete_done(call: &mut Call<'_>) -> Outcome {
     let napi = find(call, call.arg(0))?;
-    if !napi.is_polling_here() || call.may_sleep() {
+    if !is_poll(call.upcall) || !napi.is_polling_here() || call.may_sleep() {
         return Err(Violation::new("napi-not-polled", call.arg(0)));
     }
     Ok(napi.complete(call.int(1)).into())

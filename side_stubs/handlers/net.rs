@@ -22,6 +22,7 @@ use crate::sys::cpu;
 use crate::sys::lock::BhLock;
 use crate::sys::net::{self, RealDevice, STATS_WORDS};
 use crate::sys::net_layout::*;
+use crate::tasks::Tasks;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{Arc, SetOnce};
@@ -30,8 +31,8 @@ use kernel::sync::{Arc, SetOnce};
 const LIST_MAX: u64 = 512;
 /// Size in bytes of the storage behind `dev_addr`, as MAX_ADDR_LEN.
 pub(crate) const ADDRESS_MAX: u64 = 32;
-/// How long an import waits for a lock of the kernel's, in ms.
-const LOCK_TIMEOUT_MS: u32 = 60_000;
+/// How long an import waits for a lock of the kernel's, in ns.
+const LOCK_TIMEOUT: u64 = 60_000_000_000;
 /// `IFF_PROMISC` and `IFF_ALLMULTI` of include/uapi/linux/if.h.
 const IFF_PROMISC: u32 = 0x100;
 const IFF_ALLMULTI: u32 = 0x200;
@@ -69,6 +70,10 @@ pub(crate) struct NetDevice {
     /// The features that the device was registered with: none is added later.
     offered: AtomicU64,
     pub(crate) registered: AtomicBool,
+    /// Its `ndo_stop` is in progress.
+    pub(super) stopping: AtomicBool,
+    /// Held while the hardware address changes.
+    addressing: BhLock<()>,
     /// The task that holds `net_device.lock` for the driver, or 0.
     pub(super) lock_holder: AtomicU64,
     /// When it took it, in ns.
@@ -107,6 +112,8 @@ pub(crate) struct State {
     pub(super) rtnl_holder: AtomicU64,
     /// When it took it, in ns.
     pub(super) rtnl_since: AtomicU64,
+    /// The tasks that are in an operation of a network device that the stack calls under RTNL.
+    pub(super) under_rtnl: Tasks,
     /// Transmit queues of whose finished packets the stack has not been told.
     pub(super) owed: AtomicU32,
 }
@@ -118,6 +125,7 @@ impl State {
             napis: Table::new(),
             rtnl_holder: AtomicU64::new(0),
             rtnl_since: AtomicU64::new(0),
+            under_rtnl: Tasks::new(),
             owed: AtomicU32::new(0),
         }
     }
@@ -156,7 +164,7 @@ impl State {
     /// Takes RTNL for the driver, waiting in a way that ends with the domain.
     pub(crate) fn rtnl_lock(&self, domain: &Arc<Domain>) -> Result<(), Violation> {
         let me = net::current();
-        if self.rtnl_holder.load(Ordering::Acquire) == me {
+        if self.has_rtnl() {
             return Err(Violation::new("rtnl-held", 0));
         }
         wait_for(domain, "rtnl-timeout", net::rtnl_trylock)?;
@@ -191,6 +199,12 @@ impl State {
             return Err(Violation::new("rtnl-not-held", 0));
         }
         Ok(())
+    }
+
+    /// Whether the running task holds RTNL, for the driver or for the stack that called it. That somebody
+    /// holds it is not enough: he may let go of it at any time.
+    pub(crate) fn has_rtnl(&self) -> bool {
+        self.rtnl_holder.load(Ordering::Acquire) == net::current() || self.under_rtnl.has_this()
     }
 
     /// Gives back the kernel's locks that upcalls which are over have left held. An upcall that is
@@ -272,16 +286,16 @@ pub(crate) fn wait_for(
     rule: &'static str,
     mut attempt: impl FnMut() -> bool,
 ) -> Result<(), Violation> {
-    let mut waited = 0;
+    let since = cpu::now();
     while !attempt() {
         if domain.is_dead() {
             return Err(Violation::new("domain-dead", 0));
         }
-        if waited > LOCK_TIMEOUT_MS {
-            return Err(Violation::new(rule, u64::from(waited)));
+        let waited = cpu::now().wrapping_sub(since);
+        if waited > LOCK_TIMEOUT {
+            return Err(Violation::new(rule, waited));
         }
         cpu::sleep_ms(1);
-        waited += 1;
     }
     Ok(())
 }
@@ -337,6 +351,8 @@ impl NetDevice {
                 limits: Limits::new(domain, tx_queues)?,
                 offered: AtomicU64::new(0),
                 registered: AtomicBool::new(false),
+                stopping: AtomicBool::new(false),
+                addressing: BhLock::new(()),
                 lock_holder: AtomicU64::new(0),
                 lock_since: AtomicU64::new(0),
                 stalls: AtomicU32::new(0),
@@ -409,6 +425,12 @@ impl NetDevice {
             memory.write(queue + QUEUE_DQL + DQL_ADJ_LIMIT, LIMIT_AHEAD)?;
         }
         Ok(())
+    }
+
+    /// Whether its queues have a qdisc: the kernel makes them when the device is registered
+    /// (`dev_init_scheduler`), and its functions that wake a queue do not look.
+    pub(super) fn has_qdiscs(&self) -> bool {
+        self.real.field::<1>(DEVICE_REG_STATE) != [0]
     }
 
     /// The interface's name, as the kernel has it.
@@ -579,7 +601,12 @@ impl NetDevice {
 
     /// Writes bytes of the hardware address on both sides.
     pub(crate) fn set_address(&self, offset: u32, bytes: &[u8]) -> Result<(), Fault> {
-        self.real.set_address(offset, bytes);
+        {
+            // The kernel takes it out of a tree and puts it back (`dev_addr_mod`), and leaves it to drivers not
+            // to do so on two CPUs.
+            let _one = self.addressing.lock();
+            self.real.set_address(offset, bytes);
+        }
         self.domain
             .memory
             .write_bytes(self.address + u64::from(offset), bytes)?;
@@ -668,12 +695,19 @@ impl NetDevice {
         if function == 0 {
             return Err(EOPNOTSUPP);
         }
-        if cpu::irqs_disabled() {
+        // The kernel asks for the counters deep in its stack, when it announces a device that is registered.
+        if cpu::irqs_disabled() || cpu::stack_left() < run::STACK_AMPLE {
             return Err(EBUSY);
         }
         self.sync_in();
+        // All operations that may sleep are called under RTNL (include/linux/netdevice.h, ethtool.h).
+        let inside = match context {
+            Context::Process => Some(self.domain.net.under_rtnl.enter().ok_or(EBUSY)?),
+            Context::Atomic => None,
+        };
         let value = run::upcall(&self.domain, name, function, args, context)
             .map_err(|_| self.outage_error())?;
+        drop(inside);
         self.sync_queues();
         Ok(value)
     }

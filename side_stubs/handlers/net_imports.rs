@@ -111,10 +111,14 @@ pub(crate) fn free(domain: &Domain, handle: u64) -> Result<(), Violation> {
 /// `dev_close(dev)`, with RTNL held by the driver's caller or itself.
 pub(crate) fn close(call: &mut Call<'_>) -> Outcome {
     let device = call.domain.net.device(call.arg(0))?;
-    if !device.registered.load(Ordering::Acquire) || !net::rtnl_is_locked() {
+    if !device.registered.load(Ordering::Acquire) || !call.domain.net.has_rtnl() {
         return Err(Violation::new("rtnl-not-held", call.arg(0)));
     }
     unlocked(&device)?;
+    // The kernel has it in a list of devices to close already (`netif_close_many` of net/core/dev.c).
+    if device.stopping.load(Ordering::Acquire) {
+        return Err(Violation::new("closed-while-closing", call.arg(0)));
+    }
     device.real.close();
     Ok(0)
 }
@@ -414,7 +418,9 @@ pub(crate) fn wake_queue(call: &mut Call<'_>) -> Outcome {
 /// `netif_schedule_queue(queue)`.
 pub(crate) fn schedule_queue(call: &mut Call<'_>) -> Outcome {
     let (device, n) = queue(call, 0)?;
-    device.real.schedule_queue(n);
+    if device.has_qdiscs() {
+        device.real.schedule_queue(n);
+    }
     Ok(0)
 }
 
@@ -469,10 +475,12 @@ pub(crate) fn set_real_rx(call: &mut Call<'_>) -> Outcome {
     Ok(int(result))
 }
 
-/// Whether RTNL is held by somebody, which for a registered device is the caller's duty: the
-/// operations run under RTNL that the stack itself took.
-fn need_rtnl_if_registered(_call: &Call<'_>, device: &NetDevice) -> Result<(), Violation> {
-    if device.registered.load(Ordering::Acquire) && !net::rtnl_is_locked() {
+/// Whether RTNL is held by the caller, which for a registered device is its duty.
+pub(super) fn need_rtnl_if_registered(
+    call: &Call<'_>,
+    device: &NetDevice,
+) -> Result<(), Violation> {
+    if device.registered.load(Ordering::Acquire) && !call.domain.net.has_rtnl() {
         return Err(Violation::new("rtnl-not-held", device.handle));
     }
     Ok(())

@@ -95,7 +95,9 @@ impl NetDevice {
     /// `ndo_stop`. The interface goes down whatever the driver says.
     pub(crate) fn stop(&self, slot: usize) -> i32 {
         self.hand_over_all();
+        self.stopping.store(true, Ordering::Release);
         let result = self.simple(slot, "ndo_stop", &[]);
+        self.stopping.store(false, Ordering::Release);
         if self.domain.is_dead() {
             self.force_stop();
             return 0;

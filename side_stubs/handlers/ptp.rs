@@ -12,6 +12,7 @@ use crate::sys::clock::TimeSpec;
 use crate::sys::lock::BhLock;
 use crate::sys::pci::PciRef;
 use crate::sys::ptp::{self, field, Description, Registered};
+use crate::tasks::Tasks;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -19,7 +20,6 @@ use kernel::sync::Arc;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
     AdjFine,
-    AdjPhase,
     AdjTime,
     GetTime,
     GetTimeX,
@@ -28,9 +28,8 @@ pub(crate) enum Op {
     Enable,
 }
 
-const OPS: [Op; 8] = [
+const OPS: [Op; 7] = [
     Op::AdjFine,
-    Op::AdjPhase,
     Op::AdjTime,
     Op::GetTime,
     Op::GetTimeX,
@@ -56,7 +55,15 @@ pub(crate) struct PtpClock {
 /// The clocks of a domain, by handle.
 pub(crate) struct State {
     clocks: Table<PtpClock>,
+    /// The tasks that are in an operation of one of them: the kernel holds that clock for them.
+    callers: Tasks,
 }
+
+/// Clocks of a domain: each costs the kernel more than it costs the driver.
+const CLOCKS_MAX: usize = 16;
+/// `PTP_MAX_ALARMS` of drivers/ptp/ptp_clock.c, and what is usual of other channels.
+const ALARMS_MAX: i32 = 4;
+const CHANNELS_MAX: i32 = 64;
 
 impl State {
     /// How many there are.
@@ -67,6 +74,7 @@ impl State {
     pub(crate) fn new() -> Self {
         State {
             clocks: Table::new(),
+            callers: Tasks::new(),
         }
     }
 
@@ -98,6 +106,9 @@ impl PtpClock {
         if function == 0 {
             return EOPNOTSUPP.to_errno();
         }
+        let Some(_caller) = self.domain.ptp.callers.enter() else {
+            return EBUSY.to_errno();
+        };
         match run::upcall(&self.domain, "ptp", function, args, Context::Process) {
             Ok(value) => (value as i32).max(-4095),
             Err(_) => EIO.to_errno(),
@@ -199,8 +210,12 @@ pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
     let needed = (functions[Op::GetTime as usize] | functions[Op::GetTimeX as usize] != 0)
         && functions[Op::SetTime as usize] != 0;
     let counts = [field::N_ALARM, field::N_EXT_TS, field::N_PER_OUT].map(number);
-    if !needed || counts.iter().any(|n| !(0..=64).contains(n)) {
+    let served = counts.iter().all(|n| (0..=CHANNELS_MAX).contains(n)) && counts[0] <= ALARMS_MAX;
+    if !needed || !served {
         return Ok(errno(EINVAL));
+    }
+    if call.domain.ptp.count() >= CLOCKS_MAX {
+        return Ok(errno(ENOMEM));
     }
     let mut about = Description {
         name: [0; 32],
@@ -265,9 +280,12 @@ fn clock(call: &Call<'_>) -> Result<Arc<PtpClock>, Violation> {
         .ok_or(Violation::new("bad-ptp-clock", handle))
 }
 
-/// `ptp_clock_unregister(clock)`. Waits for calls of the clock's functions.
+/// `ptp_clock_unregister(clock)`. Waits for calls of the clock's functions, so none of them may make it.
 pub(crate) fn unregister(call: &mut Call<'_>) -> Outcome {
     let clock = clock(call)?;
+    if call.domain.ptp.callers.has_this() {
+        return Err(Violation::new("ptp-self-wait", clock.handle));
+    }
     call.domain.ptp.clocks.remove(clock.handle);
     clock.unregister();
     Ok(0)

@@ -134,9 +134,21 @@ pub(super) fn napi_of(domain: &Domain, gro: u64) -> Result<Arc<Napi>, Violation>
     napi.ok_or(Violation::new("not-a-napi", handle))
 }
 
-/// Hands `skb` to the stack by `napi`, whose poll on this CPU this must be. Bottom halves are off.
-pub(super) fn by_napi(domain: &Arc<Domain>, napi: &Arc<Napi>, skb: Arc<Skb>) -> Outcome {
-    if !napi.is_polling_here() {
+/// Whether the upcall of this name is a poll. What is called on top of a poll, to send the answer to a packet
+/// that it has just handed over, is none: the stack is in the middle of its lists then.
+pub(super) fn is_poll(upcall: &str) -> bool {
+    matches!(upcall, "poll" | "irq-poll")
+}
+
+/// Hands `skb` to the stack by `napi`, whose poll on this CPU this must be; `polls` says whether the
+/// innermost upcall is one. Bottom halves are off.
+pub(super) fn by_napi(
+    domain: &Arc<Domain>,
+    napi: &Arc<Napi>,
+    skb: Arc<Skb>,
+    polls: bool,
+) -> Outcome {
+    if !polls || !napi.is_polling_here() {
         return Err(Violation::new("gro-outside-poll", napi.handle));
     }
     match take(domain, &napi.device, skb, |len| napi.twin.alloc(len))? {
@@ -152,7 +164,7 @@ pub(crate) fn gro_receive(call: &mut Call<'_>) -> Outcome {
         return Err(Violation::new("gro-outside-poll", napi.handle));
     }
     let skb = call.domain.skb.get(call.arg(1))?;
-    by_napi(call.domain, &napi, skb)
+    by_napi(call.domain, &napi, skb, is_poll(call.upcall))
 }
 
 /// Room for headers in a buffer whose data are fragments (`GRO_MAX_HEAD`, rounded).
@@ -178,7 +190,10 @@ pub(crate) fn gro_fragments(call: &mut Call<'_>) -> Outcome {
     match napi.fragments.swap(0, Ordering::Relaxed) {
         0 => Err(Violation::new("no-fragments", call.arg(0))),
         _ if call.may_sleep() => Err(Violation::new("gro-outside-poll", napi.handle)),
-        handle => by_napi(call.domain, &napi, call.domain.skb.get(handle)?),
+        handle => {
+            let skb = call.domain.skb.get(handle)?;
+            by_napi(call.domain, &napi, skb, is_poll(call.upcall))
+        }
     }
 }
 
@@ -201,11 +216,12 @@ pub(crate) fn netif_rx(call: &mut Call<'_>) -> Outcome {
     }
 }
 
-/// `netif_receive_skb(skb)`.
+/// `netif_receive_skb(skb)`. Outside a poll the stack may hold a lock that the packet wants, of the socket that
+/// transmits for instance; its backlog takes the packet then.
 pub(crate) fn netif_receive(call: &mut Call<'_>) -> Outcome {
     let skb = call.domain.skb.get(call.arg(0))?;
     let device = device_of(call, call.arg(0))?;
-    let now = !call.may_sleep();
+    let now = !call.may_sleep() && is_poll(call.upcall);
     match take(call.domain, &device, skb, |len| {
         Packet::alloc(&device.real, len)
     })? {

@@ -75,8 +75,8 @@ pub(crate) fn transmit(
     if domain.is_dead() || function == 0 {
         return lost();
     }
-    if cpu::irqs_disabled() {
-        // Ring 3 is never entered so.
+    if cpu::irqs_disabled() || cpu::stack_left() < run::STACK_AMPLE {
+        // Ring 3 is never entered so, and a file system over the network can be deep in a stack.
         device.transmit_later(packet);
         return Verdict::Taken;
     }
@@ -90,40 +90,42 @@ pub(crate) fn transmit(
         return lost();
     };
     let more = net::xmit_more();
+    // Counted first: once the packet is in the buffer the driver may free it, on another CPU too.
+    let full = device.sent(queue, meta.len, more);
+    let turn = next_turn();
     let held = Held::Transmit {
         packet,
         device: device.into(),
         queue,
         bytes: meta.len,
-        turn: next_turn(),
+        turn,
     };
     *skb.held.lock() = (held, end);
     let stamp = meta.tx_flags & TX_HW_TSTAMP != 0;
-    let full = device.sent(queue, meta.len, more);
     let gathers = domain.has(TRANSMIT_GATHERING) && !device.veil.is_quiet();
     let ready = Ready {
-        skb,
+        sent: Sent { skb, turn },
         stamp,
         more,
         full,
     };
-    let Some(Ready { skb, .. }) = gather::offer(&device, queue, ready, gathers) else {
+    let Some(Ready { sent, .. }) = gather::offer(&device, queue, ready, gathers) else {
         return Verdict::Taken;
     };
     device.sync_in();
     domain.memory.set_xmit_more(cpu::id(), more);
-    match call(&device, function, &[skb.address, device.handle]) {
+    match call(&device, function, &[sent.skb.address, device.handle]) {
         Ok(value) => {
             device.sync_queue(queue);
             if is_busy(value) {
-                return give_back(&device, skb, queue);
+                return give_back(&device, sent, queue);
             }
             if stamp {
-                note_time_stamp(&device, &skb);
+                note_time_stamp(&device, &sent);
             }
             Verdict::Taken
         }
-        Err(_) => match give_back(&device, skb, queue) {
+        Err(_) => match give_back(&device, sent, queue) {
             Verdict::Busy(packet) if device.is_recovering() => {
                 device.real.stop_queue(queue);
                 Verdict::Busy(packet)
@@ -149,29 +151,43 @@ pub(super) fn is_busy(value: u64) -> bool {
     value as u32 as i32 == BUSY
 }
 
-/// Takes the packet out of a buffer that the driver did not take.
-fn give_back(device: &NetDevice, skb: Arc<Skb>, queue: u32) -> Verdict {
-    let held = core::mem::replace(&mut skb.held.lock().0, Held::Free);
-    match held {
-        Held::Transmit { packet, bytes, .. } => {
-            device.finished(queue, bytes);
-            device.flush(queue);
-            device.domain.skb.keep(&device.domain, skb);
-            Verdict::Busy(packet)
-        }
-        // The driver freed it all the same.
-        Held::Free => Verdict::Taken,
-        other => {
-            skb.held.lock().0 = other;
-            Verdict::Taken
+/// A packet on its way to the driver: the buffer that it lies in, and its turn. A driver may free the packet
+/// before it says what became of it, and another one may lie in the buffer by then.
+pub(super) struct Sent {
+    pub(super) skb: Arc<Skb>,
+    pub(super) turn: u64,
+}
+
+impl Sent {
+    /// Takes the packet out, with the bytes that it was counted with, if it is there yet.
+    pub(super) fn take(&self) -> Option<(Packet, u32)> {
+        let mut held = self.skb.held.lock();
+        let is_there = matches!(held.0, Held::Transmit { turn, .. } if turn == self.turn);
+        match is_there.then(|| core::mem::replace(&mut held.0, Held::Free)) {
+            Some(Held::Transmit { packet, bytes, .. }) => Some((packet, bytes)),
+            _ => None,
         }
     }
 }
 
+/// Takes the packet out of a buffer that the driver did not take, unless it freed it all the same.
+fn give_back(device: &NetDevice, sent: Sent, queue: u32) -> Verdict {
+    let Some((packet, bytes)) = sent.take() else {
+        return Verdict::Taken;
+    };
+    device.finished(queue, bytes);
+    device.flush(queue);
+    device.domain.skb.keep(&device.domain, sent.skb);
+    Verdict::Busy(packet)
+}
+
 /// Carries the driver's promise of a hardware time stamp over to the real packet.
-pub(super) fn note_time_stamp(device: &NetDevice, skb: &Skb) {
-    let held = skb.held.lock();
-    if let (Held::Transmit { packet, .. }, end) = (&held.0, held.1) {
+pub(super) fn note_time_stamp(device: &NetDevice, sent: &Sent) {
+    let held = sent.skb.held.lock();
+    if let (Held::Transmit { packet, turn, .. }, end) = (&held.0, held.1) {
+        if *turn != sent.turn {
+            return;
+        }
         let flags = device
             .domain
             .memory

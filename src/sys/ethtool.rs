@@ -150,13 +150,41 @@ void_structures! {
     side_proxy_get_wol: get_wol(bindings::ethtool_wolinfo);
     side_proxy_get_pauseparam: get_pauseparam(bindings::ethtool_pauseparam);
     side_proxy_get_pause_stats: get_pause_stats(bindings::ethtool_pause_stats);
-    side_proxy_get_channels: get_channels(bindings::ethtool_channels);
 }
 
 numbers! {
     side_proxy_get_msglevel: get_msglevel;
     side_proxy_get_link: get_link;
     side_proxy_get_priv_flags: get_priv_flags;
+}
+
+/// More channels than any device has: the kernel walks through as many as it is told (net/ethtool/channels.c).
+const CHANNELS_MAX: u32 = 4096;
+
+#[no_mangle]
+unsafe extern "C" fn side_proxy_get_channels(
+    dev: *mut net_device,
+    channels: *mut bindings::ethtool_channels,
+) {
+    // SAFETY: see the head of this file.
+    let (device, value) = unsafe { (owner(dev), bytes(channels)) };
+    let all = 0..value.len();
+    let parts = &mut [Part::Data(value, all)];
+    let _ = device.ethtool(slot!(get_channels), "get_channels", parts);
+    // SAFETY: the kernel's structure, which nothing else refers to any more.
+    let channels = unsafe { &mut *channels };
+    for count in [
+        &mut channels.max_rx,
+        &mut channels.max_tx,
+        &mut channels.max_other,
+        &mut channels.max_combined,
+        &mut channels.rx_count,
+        &mut channels.tx_count,
+        &mut channels.other_count,
+        &mut channels.combined_count,
+    ] {
+        *count = (*count).min(CHANNELS_MAX);
+    }
 }
 
 #[no_mangle]
@@ -310,11 +338,11 @@ unsafe extern "C" fn side_proxy_set_coalesce(
 unsafe extern "C" fn side_proxy_get_ringparam(
     dev: *mut net_device,
     ring: *mut bindings::ethtool_ringparam,
-    more: *mut bindings::kernel_ethtool_ringparam,
+    kernel_ring: *mut bindings::kernel_ethtool_ringparam,
     _extack: *mut bindings::netlink_ext_ack,
 ) {
     // SAFETY: see the head of this file.
-    let (device, ring, more) = unsafe { (owner(dev), bytes(ring), bytes(more)) };
+    let (device, ring, more) = unsafe { (owner(dev), bytes(ring), bytes(kernel_ring)) };
     let (all, all_more) = (4..ring.len(), 0..more.len());
     let parts = &mut [
         Part::Data(ring, all),
@@ -322,6 +350,10 @@ unsafe extern "C" fn side_proxy_get_ringparam(
         Part::Word(0),
     ];
     let _ = device.ethtool(slot!(get_ringparam), "get_ringparam", parts);
+    // SAFETY: the kernel's structure, which nothing else refers to any more.
+    let split = unsafe { &mut (*kernel_ring).tcp_data_split };
+    // ETHTOOL_TCP_DATA_SPLIT_ENABLED: the kernel warns about more (net/ethtool/rings.c).
+    *split = (*split).min(2);
 }
 
 #[no_mangle]

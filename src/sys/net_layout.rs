@@ -51,6 +51,8 @@ pub(crate) const DEVICE_GSO_MAX_SIZE: u64 = at!(net_device, gso_max_size);
 pub(crate) const DEVICE_GSO_MAX_SEGS: u64 = at!(net_device, gso_max_segs);
 pub(crate) const DEVICE_STATS: u64 = at!(net_device, stats);
 pub(crate) const DEVICE_REG_STATE: u64 = at!(net_device, reg_state);
+/// What it is from the registration on; 0 before it, more when it ends.
+pub(crate) const NETREG_REGISTERED: u8 = 1;
 pub(crate) const DEVICE_UC: u64 = at!(net_device, uc);
 pub(crate) const DEVICE_MC: u64 = at!(net_device, mc);
 pub(crate) const DEVICE_DEV_ADDRS: u64 = at!(net_device, dev_addrs);

@@ -65,7 +65,6 @@ impl Tables {
         fill!(
             ndo_open = side_proxy_ndo_open,
             ndo_stop = side_proxy_ndo_stop,
-            ndo_start_xmit = side_proxy_ndo_start_xmit,
             ndo_set_rx_mode = side_proxy_ndo_set_rx_mode,
             ndo_set_mac_address = side_proxy_ndo_set_mac_address,
             ndo_validate_addr = side_proxy_ndo_validate_addr,
@@ -79,6 +78,9 @@ impl Tables {
             ndo_hwtstamp_get = side_proxy_ndo_hwtstamp_get,
             ndo_hwtstamp_set = side_proxy_ndo_hwtstamp_set,
         );
+        // The stack calls it without a look; a driver that has none loses what it is given.
+        ops.ndo_start_xmit = Some(entry!(side_proxy_ndo_start_xmit));
+        direct.ndo_start_xmit = Some(side_proxy_ndo_start_xmit);
         // A driver that has no such operation counts in its `net_device`, whose shadow is read.
         ops.ndo_get_stats64 = Some(entry!(side_proxy_ndo_get_stats64));
         direct.ndo_get_stats64 = Some(side_proxy_ndo_get_stats64);

@@ -35,7 +35,6 @@ pub(crate) mod field {
 pub(crate) const fn op_offset(op: Op) -> usize {
     match op {
         Op::AdjFine => offset_of!(bindings::ptp_clock_info, adjfine),
-        Op::AdjPhase => offset_of!(bindings::ptp_clock_info, adjphase),
         Op::AdjTime => offset_of!(bindings::ptp_clock_info, adjtime),
         Op::GetTime => offset_of!(bindings::ptp_clock_info, gettime64),
         Op::GetTimeX => offset_of!(bindings::ptp_clock_info, gettimex64),
@@ -91,21 +90,14 @@ impl Registered {
         // SAFETY: the module's own structure.
         info.owner = unsafe { bindings::side_this_module() };
         type Info = *mut bindings::ptp_clock_info;
-        if ops(Op::AdjFine) {
-            info.adjfine = Some(entry!(
-                side_proxy_ptp_adjfine as unsafe extern "C" fn(Info, isize) -> i32
-            ));
-        }
-        if ops(Op::AdjPhase) {
-            info.adjphase = Some(entry!(
-                side_proxy_ptp_adjphase as unsafe extern "C" fn(Info, i32) -> i32
-            ));
-        }
-        if ops(Op::AdjTime) {
-            info.adjtime = Some(entry!(
-                side_proxy_ptp_adjtime as unsafe extern "C" fn(Info, i64) -> i32
-            ));
-        }
+        // The kernel calls these two without a look (`ptp_clock_adjtime` of drivers/ptp/ptp_clock.c); the
+        // proxies answer for a driver that has none.
+        info.adjfine = Some(entry!(
+            side_proxy_ptp_adjfine as unsafe extern "C" fn(Info, isize) -> i32
+        ));
+        info.adjtime = Some(entry!(
+            side_proxy_ptp_adjtime as unsafe extern "C" fn(Info, i64) -> i32
+        ));
         if ops(Op::GetTime) {
             info.gettime64 = Some(entry!(
                 side_proxy_ptp_gettime as unsafe extern "C" fn(Info, *mut TimeSpec) -> i32
@@ -222,12 +214,6 @@ unsafe extern "C" fn side_proxy_ptp_adjfine(
 }
 
 #[no_mangle]
-unsafe extern "C" fn side_proxy_ptp_adjphase(info: *mut bindings::ptp_clock_info, by: i32) -> i32 {
-    // SAFETY: as above.
-    unsafe { object(info) }.number(Op::AdjPhase, i64::from(by) as u64)
-}
-
-#[no_mangle]
 unsafe extern "C" fn side_proxy_ptp_adjtime(info: *mut bindings::ptp_clock_info, by: i64) -> i32 {
     // SAFETY: as above.
     unsafe { object(info) }.number(Op::AdjTime, by as u64)
@@ -249,13 +235,24 @@ unsafe extern "C" fn side_proxy_ptp_gettimex(
     system: *mut bindings::ptp_system_timestamp,
 ) -> i32 {
     // SAFETY: as above; both structures are the kernel's.
-    unsafe {
-        object(info).get_time(
-            Op::GetTimeX,
+    let (object, time, mut system) = unsafe {
+        (
+            object(info),
             &mut *time,
             bytes(system, SYSTEM_TIMESTAMP_SIZE),
         )
+    };
+    // All but the clock that is asked for may be what the kernel's stack happened to hold.
+    let asked = offset_of!(bindings::ptp_system_timestamp, clockid);
+    for (n, byte) in system
+        .iter_mut()
+        .flat_map(|room| room.iter_mut().enumerate())
+    {
+        if !(asked..asked + size_of::<i32>()).contains(&n) {
+            *byte = 0;
+        }
     }
+    object.get_time(Op::GetTimeX, time, system)
 }
 
 #[no_mangle]
