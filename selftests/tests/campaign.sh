@@ -25,7 +25,8 @@ plan() {
 	[ "$(wc -l <$CAMPAIGN/plan.tsv)" = "$TRIALS" ]
 }
 check "a plan of $TRIALS trials" plan
-bash "$(dirname "$0")/../campaign/guest" side "$FIRST" $((FIRST + TRIALS - 1)) >/tmp/campaign.log 2>&1 &
+: >/tmp/campaign.log
+bash "$(dirname "$0")/../campaign/guest" side "$FIRST" $((FIRST + TRIALS - 1)) >>/tmp/campaign.log 2>&1 &
 GUEST=$!
 # Not through a pipe, which the guest script's own processes would keep open.
 tail -q -n +1 -f --pid=$GUEST /tmp/campaign.log | grep --line-buffered -E '^(RESULT|rmmod|insmod)' | sed -u 's/^/# /'
