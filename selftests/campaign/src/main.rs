@@ -27,7 +27,7 @@ mod traffic;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: side-campaign plan DRIVER OUT_DIR SEED FIRST COUNT [COVERAGE_LOG]
+const USAGE: &str = "usage: side-campaign plan DRIVER OUT_DIR SEED FIRST COUNT [COVERAGE_FILE]
        side-campaign outside REPORT_FILE
        side-campaign drive ADDRESS:PORT COUNT [STATE_FILE]
        side-campaign write DRIVER CHANGES OUT_FILE
