@@ -12,8 +12,9 @@ TRAFFIC=/side/build/campaign/target/release/side-campaign
 recovery_peer() {
 	cp $TRAFFIC /tmp/traffic || return 1
 	# Without the output of the test, whose reader would wait for its end.
-	in_peer /tmp/traffic peer 10.9.0.2:7000 /tmp/peer.report >/dev/null 2>&1 &
+	in_peer /tmp/traffic peer 10.9.0.2:7000 >/dev/null 2>/tmp/peer.errors &
 	sleep 1
+	pgrep -f "^/tmp/traffic peer" >/dev/null || { echo "the peer's program has ended: $(cat /tmp/peer.errors)"; return 1; }
 }
 
 recovery_peer_end() { pkill -f "^/tmp/traffic peer"; }

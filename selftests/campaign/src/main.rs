@@ -5,7 +5,8 @@
 //!
 //! `plan` chooses the faults, on the host. In the guest `write` puts one into the driver, `drive` sends
 //! the traffic of a trial, whose other end, `outside`, runs beside the emulator, and `limited` runs what
-//! may never come back.
+//! may never come back. `peer` is that other end as a program of the guest, for what measures and injects no
+//! fault (selftests/measure/recovery.sh).
 
 // Shifts before the other operators of bits: everywhere in this project.
 #![allow(clippy::precedence)]
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: side-campaign plan DRIVER OUT_DIR SEED FIRST COUNT [COVERAGE_FILE]
        side-campaign outside REPORT_FILE
+       side-campaign peer ADDRESS:PORT
        side-campaign drive ADDRESS:PORT COUNT [STATE_FILE]
        side-campaign write DRIVER CHANGES OUT_FILE
        side-campaign limited SECONDS COMMAND [ARGUMENT]...";
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
             plan::run(driver, out, [seed, first, count], coverage.first().copied())
         }
         ["outside", report] => outside::run(report),
+        ["peer", address] => traffic::peer(address),
         ["drive", address, count] => traffic::drive(address, count, None),
         ["drive", address, count, state] => traffic::drive(address, count, Some(state)),
         ["write", driver, changes, out] => plan::write(driver, changes, out),

@@ -83,6 +83,23 @@ pub fn answer_to(datagram: &[u8]) -> Answer {
     }
 }
 
+/// Answers what arrives at `address` until it is ended.
+///
+/// # Errors
+///
+/// Of the socket; a datagram that is not whole gets no answer.
+pub fn peer(address: &str) -> Result<(), Box<dyn Error>> {
+    let socket = UdpSocket::bind(address)?;
+    let mut buffer = [0; 2048];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer)?;
+        if let Answer::Datagram(answer) = answer_to(&buffer[..length]) {
+            // A sender that is gone is none of its concern.
+            let _ = socket.send_to(&answer, from);
+        }
+    }
+}
+
 /// A wait, which is over by seconds and ticks.
 struct Wait {
     limits: (u64, u64, u64),
