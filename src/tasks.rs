@@ -2,28 +2,28 @@
 
 //! Which tasks are inside something that must not be entered, or waited for, from within.
 
-use crate::sys::net;
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sys::cpu;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many tasks are told apart at a time.
 const TASKS: usize = 16;
 
 /// The tasks that are inside.
-pub(crate) struct Tasks([AtomicU64; TASKS]);
+pub(crate) struct Tasks([AtomicUsize; TASKS]);
 
 /// A task inside, until it is dropped.
-pub(crate) struct Inside<'a>(&'a AtomicU64);
+pub(crate) struct Inside<'a>(&'a AtomicUsize);
 
 impl Tasks {
     /// Nobody.
     pub(crate) const fn new() -> Self {
-        Tasks([const { AtomicU64::new(0) }; TASKS])
+        Tasks([const { AtomicUsize::new(0) }; TASKS])
     }
 
     /// Notes that the running task is inside; a task may be so several times. None if too many are.
     pub(crate) fn enter(&self) -> Option<Inside<'_>> {
-        let me = net::current();
-        let take = |slot: &&AtomicU64| {
+        let me = cpu::current_task();
+        let take = |slot: &&AtomicUsize| {
             slot.compare_exchange(0, me, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
         };
@@ -32,7 +32,7 @@ impl Tasks {
 
     /// Whether the running task is inside.
     pub(crate) fn has_this(&self) -> bool {
-        let me = net::current();
+        let me = cpu::current_task();
         self.0.iter().any(|slot| slot.load(Ordering::Acquire) == me)
     }
 }

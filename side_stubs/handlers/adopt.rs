@@ -25,7 +25,7 @@ use crate::sys::net::{self, Device};
 use crate::sys::net_layout::*;
 use crate::sys::pci::PciRef;
 use crate::sys::skb::Packet;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -314,7 +314,7 @@ impl State {
     /// For how long the driver has held the one of the kernel's locks that it has held longest, in
     /// ms; 0 if it holds none.
     pub(crate) fn lock_held_ms(&self) -> u64 {
-        let since = |holder: &AtomicU64, since: &AtomicU64| match holder.load(Ordering::Acquire) {
+        let since = |holder: &AtomicUsize, since: &AtomicU64| match holder.load(Ordering::Acquire) {
             0 => 0,
             _ => cpu::now().saturating_sub(since.load(Ordering::Relaxed)) / 1_000_000,
         };

@@ -19,6 +19,7 @@
 use super::napi::Napi;
 use super::pci::device::Source;
 use super::pci::PciDevice;
+use super::wait;
 use crate::call::{errno, Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::fault_handler::watch::Rate;
@@ -42,8 +43,6 @@ const FLAGS: u32 = SHARED | 0x100 | NO_SUSPEND | NO_AUTOEN;
 const WAKE_THREAD: u64 = 2;
 /// Interrupts that one domain may hold.
 const IRQS_MAX: usize = 4096;
-/// How long `disable_hardirq` spins for a handler on another CPU, in ns: a handler's budget.
-const SPIN_MAX: u64 = 500_000_000;
 
 /// What the hard handler tells the kernel.
 pub(crate) enum Answer {
@@ -600,18 +599,12 @@ pub(crate) fn disable_hard(call: &mut Call<'_>) -> Outcome {
         irq.disabled.fetch_add(1, Ordering::SeqCst);
         idle = irq::disable_hard(irq.number);
     });
-    let begin = cpu::now();
-    loop {
+    let at_rest = wait::spin(call, || {
         let running = irq.running.load(Ordering::SeqCst);
         // A handler that disables its own interrupt does not wait for itself.
-        if running < 0 || (!call.may_sleep() && running == cpu::id() as i32) {
-            return Ok(u64::from(idle));
-        }
-        if call.domain.is_dead() || cpu::now().wrapping_sub(begin) > SPIN_MAX {
-            return Ok(0);
-        }
-        irq::relax();
-    }
+        running < 0 || (!call.may_sleep() && running == cpu::id() as i32)
+    });
+    Ok(u64::from(at_rest && idle))
 }
 
 /// `synchronize_irq(irq)`: waits until everything that was counted is served.

@@ -23,7 +23,7 @@ use crate::sys::lock::BhLock;
 use crate::sys::net::{self, RealDevice, STATS_WORDS};
 use crate::sys::net_layout::*;
 use crate::tasks::Tasks;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{Arc, SetOnce};
 
@@ -75,7 +75,7 @@ pub(crate) struct NetDevice {
     /// Held while the hardware address changes.
     addressing: BhLock<()>,
     /// The task that holds `net_device.lock` for the driver, or 0.
-    pub(super) lock_holder: AtomicU64,
+    pub(super) lock_holder: AtomicUsize,
     /// When it took it, in ns.
     pub(super) lock_since: AtomicU64,
     /// Transmit timeouts since a packet was sent last.
@@ -109,7 +109,7 @@ pub(crate) struct State {
     pub(crate) devices: Table<NetDevice>,
     pub(crate) napis: Table<Napi>,
     /// The task that holds RTNL for the driver, or 0.
-    pub(super) rtnl_holder: AtomicU64,
+    pub(super) rtnl_holder: AtomicUsize,
     /// When it took it, in ns.
     pub(super) rtnl_since: AtomicU64,
     /// The tasks that are in an operation of a network device that the stack calls under RTNL.
@@ -123,7 +123,7 @@ impl State {
         State {
             devices: Table::new(),
             napis: Table::new(),
-            rtnl_holder: AtomicU64::new(0),
+            rtnl_holder: AtomicUsize::new(0),
             rtnl_since: AtomicU64::new(0),
             under_rtnl: Tasks::new(),
             owed: AtomicU32::new(0),
@@ -163,7 +163,7 @@ impl State {
 
     /// Takes RTNL for the driver, waiting in a way that ends with the domain.
     pub(crate) fn rtnl_lock(&self, domain: &Arc<Domain>) -> Result<(), Violation> {
-        let me = net::current();
+        let me = cpu::current_task();
         if self.has_rtnl() {
             return Err(Violation::new("rtnl-held", 0));
         }
@@ -179,13 +179,13 @@ impl State {
             return false;
         }
         self.rtnl_since.store(cpu::now(), Ordering::Relaxed);
-        self.rtnl_holder.store(net::current(), Ordering::Release);
+        self.rtnl_holder.store(cpu::current_task(), Ordering::Release);
         true
     }
 
     /// Gives RTNL back, which the driver must hold.
     pub(crate) fn rtnl_unlock(&self) -> Result<(), Violation> {
-        if self.rtnl_holder.load(Ordering::Acquire) != net::current() {
+        if self.rtnl_holder.load(Ordering::Acquire) != cpu::current_task() {
             return Err(Violation::new("rtnl-not-held", 0));
         }
         self.rtnl_holder.store(0, Ordering::Release);
@@ -195,7 +195,7 @@ impl State {
 
     /// Whether the running task holds RTNL for the driver.
     pub(crate) fn need_rtnl(&self) -> Result<(), Violation> {
-        if self.rtnl_holder.load(Ordering::Acquire) != net::current() {
+        if self.rtnl_holder.load(Ordering::Acquire) != cpu::current_task() {
             return Err(Violation::new("rtnl-not-held", 0));
         }
         Ok(())
@@ -204,7 +204,7 @@ impl State {
     /// Whether the running task holds RTNL, for the driver or for the stack that called it. That somebody
     /// holds it is not enough: he may let go of it at any time.
     pub(crate) fn has_rtnl(&self) -> bool {
-        self.rtnl_holder.load(Ordering::Acquire) == net::current() || self.under_rtnl.has_this()
+        self.rtnl_holder.load(Ordering::Acquire) == cpu::current_task() || self.under_rtnl.has_this()
     }
 
     /// Gives back the kernel's locks that upcalls which are over have left held. An upcall that is
@@ -353,7 +353,7 @@ impl NetDevice {
                 registered: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
                 addressing: BhLock::new(()),
-                lock_holder: AtomicU64::new(0),
+                lock_holder: AtomicUsize::new(0),
                 lock_since: AtomicU64::new(0),
                 stalls: AtomicU32::new(0),
                 ndo: words(NDO_WORDS)?,
@@ -580,7 +580,7 @@ impl NetDevice {
             return false;
         }
         self.lock_since.store(cpu::now(), Ordering::Relaxed);
-        self.lock_holder.store(net::current(), Ordering::Release);
+        self.lock_holder.store(cpu::current_task(), Ordering::Release);
         true
     }
 
@@ -596,7 +596,7 @@ impl NetDevice {
 
     /// Whether the running task holds the lock for the driver.
     pub(crate) fn holds_lock(&self) -> bool {
-        self.lock_holder.load(Ordering::Acquire) == net::current()
+        self.lock_holder.load(Ordering::Acquire) == cpu::current_task()
     }
 
     /// Writes bytes of the hardware address on both sides.

@@ -13,15 +13,13 @@ use crate::domain::Domain;
 use crate::objects::Table;
 use crate::run::{self, Context};
 use crate::sys::timer::Timer;
-use crate::sys::{cpu, irq, layout};
+use crate::sys::layout;
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
 /// Timers that one driver may have.
 const MOST: usize = 4096;
-/// How long a timer's function is waited for where sleeping is not allowed, in ns: as for a handler.
-const SPIN_MAX: u64 = 500_000_000;
 
 /// The timers of a domain, by the address of the driver's structure.
 pub(crate) struct State {
@@ -204,27 +202,20 @@ fn stop(call: &Call<'_>, timer: &Timer) -> Result<bool, Violation> {
     if timer.is_own() {
         return Err(refused);
     }
+    let mut was_armed = None;
+    let mut stopped = || {
+        was_armed = timer.try_delete();
+        was_armed.is_some()
+    };
     if call.may_sleep() {
-        let mut was_armed = None;
-        wait::until(call, refused.rule, refused.value, || {
-            was_armed = timer.try_delete();
-            Ok(was_armed.is_some())
-        })?;
-        return Ok(was_armed == Some(true));
+        wait::until(call, refused.rule, refused.value, || Ok(stopped()))?;
+    } else if !wait::spin(call, stopped) {
+        return match call.domain.is_dead() {
+            true => Err(Violation::new("domain-dead", timer.shadow)),
+            false => Err(refused),
+        };
     }
-    let begin = cpu::now();
-    loop {
-        if let Some(was_armed) = timer.try_delete() {
-            return Ok(was_armed);
-        }
-        if call.domain.is_dead() {
-            return Err(Violation::new("domain-dead", timer.shadow));
-        }
-        if cpu::now().saturating_sub(begin) > SPIN_MAX {
-            return Err(refused);
-        }
-        irq::relax();
-    }
+    Ok(was_armed == Some(true))
 }
 
 /// `timer_delete_sync(timer)`: 1 if it was armed.

@@ -5,12 +5,14 @@
 //! is ended: no task of the kernel hangs for it.
 
 use crate::call::{Call, Violation};
-use crate::sys::{cpu, delay};
+use crate::sys::{cpu, delay, irq};
 
 /// The longest wait in ns. Nothing that an upcall does in order takes as long.
 const PATIENCE: u64 = 30_000_000_000;
 /// As long as it looks often, in ns: most waits are short.
 const EAGER: u64 = 10_000_000;
+/// The longest time that a CPU spins for what runs on another one, in ns: a handler's budget.
+const SPIN: u64 = 500_000_000;
 
 /// Waits until `done` or until the domain is dead; `rule` and `value` say what took too long.
 /// Sleeping must be allowed.
@@ -32,4 +34,17 @@ pub(crate) fn until(
         }
     }
     Ok(())
+}
+
+/// Spins until `done`, where sleeping is not allowed. Returns whether it came to that: not if the domain is
+/// dead by then, or if it takes longer than an upcall may.
+pub(crate) fn spin(call: &Call<'_>, mut done: impl FnMut() -> bool) -> bool {
+    let begin = cpu::now();
+    while !done() {
+        if call.domain.is_dead() || cpu::now().saturating_sub(begin) > SPIN {
+            return false;
+        }
+        irq::relax();
+    }
+    true
 }

@@ -634,12 +634,6 @@ pub(crate) fn barrier() {
     unsafe { bindings::side_smp_mb() }
 }
 
-/// A number that names the running task.
-pub(crate) fn current() -> u64 {
-    // SAFETY: reads a per-CPU pointer.
-    unsafe { bindings::side_task() }
-}
-
 /// Whether the stack says that more packets follow the one at hand.
 pub(crate) fn xmit_more() -> bool {
     // SAFETY: called from the transmit path, with preemption off.

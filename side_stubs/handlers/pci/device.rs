@@ -12,11 +12,11 @@ use crate::call::Violation;
 use crate::domain::Domain;
 use crate::side_stubs::config_space::Role;
 use crate::sys::access::PAGE;
-use crate::sys::cpu;
 use crate::sys::dma::DmaSpace;
 use crate::sys::lock::BhLock;
 use crate::sys::pci::{layout, PciRef};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use crate::tasks::Tasks;
+use core::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::sync::lock::{mutex::MutexBackend, Guard};
@@ -112,8 +112,8 @@ pub(crate) struct PciDevice {
     usage_delta: AtomicI32,
     /// The device left its bus without notice.
     gone: AtomicBool,
-    /// The task in which the driver's function for a runtime suspend or resume runs, or 0.
-    transition: AtomicUsize,
+    /// The task in which the driver's function for a runtime suspend or resume runs.
+    transition: Tasks,
     /// What goes with the device, in the order in which it was taken; `None` once it is going.
     managed: BhLock<Option<KVec<Managed>>>,
 }
@@ -149,7 +149,7 @@ impl PciDevice {
                 usage_shown: AtomicI32::new(0),
                 usage_delta: AtomicI32::new(0),
                 gone: AtomicBool::new(false),
-                transition: AtomicUsize::new(0),
+                transition: Tasks::new(),
                 managed: BhLock::new(Some(KVec::new())),
             }),
             GFP_KERNEL,
@@ -316,16 +316,14 @@ impl PciDevice {
 
     /// Calls `f`, the driver's function for a runtime suspend or resume.
     pub(super) fn in_transition<R>(&self, f: impl FnOnce() -> R) -> R {
-        self.transition
-            .store(cpu::current_task(), Ordering::Relaxed);
-        let result = f();
-        self.transition.store(0, Ordering::Relaxed);
-        result
+        // The PM core runs one at a time for a device: there is room.
+        let _inside = self.transition.enter();
+        f()
     }
 
     /// Whether this task is in the driver's function for a runtime suspend or resume.
     pub(crate) fn is_in_transition(&self) -> bool {
-        self.transition.load(Ordering::Relaxed) == cpu::current_task()
+        self.transition.has_this()
     }
 
     /// Calls `f` with the list of what goes with the device.
