@@ -120,6 +120,20 @@ ATTACK(rtnl_in_open)
 	ops.ndo_open = open_locks;
 	answer = register_netdev(netdev);
 }
+static void hold_rtnl(struct work_struct *work)
+{
+	rtnl_lock();
+	msleep(500);
+	rtnl_unlock();
+}
+static DECLARE_WORK(holder, hold_rtnl);
+/* It is held, by another task. */
+ATTACK(rtnl_of_another)
+{
+	schedule_work(&holder);
+	msleep(200);
+	register_netdevice(netdev);
+}
 static int count_strings(struct net_device *d, int set) { return set == ETH_SS_PRIV_FLAGS ? 1000 : 0; }
 static u32 private_flags(struct net_device *d) { return 0; }
 static void silly_ring(struct net_device *d, struct ethtool_ringparam *ring,

@@ -12,12 +12,14 @@ check "side loads without a driver" insmod "$MODULE"
 
 # All attacks first, each marked in the log, which is read once at the end: starting programs is what
 # takes the time here.
-declare -A expected ended
+declare -A expected ended user
 names=(nothing)
 expected[nothing]=none
-while read -r name rule; do
+# NAME RULE [ACT]: the rule that ends the domain, or none; what a user does with a driver whose probe stayed.
+while read -r name rule act; do
 	names+=("$name")
 	expected[$name]=$rule
+	user[$name]=$act
 done <<END
 register_twice registered-twice
 free_registered free-of-registered-device
@@ -134,10 +136,11 @@ sum_lengths skb-length
 address_list_again nested-too-deep
 ptp_alarms none
 ptp_clocks none
-ptp_self_wait ptp-self-wait
-close_in_stop closed-while-closing
-rtnl_in_open rtnl-held
-ethtool_answers none
+ptp_self_wait ptp-self-wait use_clock
+close_in_stop closed-while-closing up_down
+rtnl_in_open rtnl-held up
+rtnl_of_another rtnl-not-held
+ethtool_answers none ask_ethtool
 string_endless string-too-long
 driver_unknown unregister-unknown-driver
 driver_name driver-name
@@ -161,8 +164,8 @@ dma_large none
 dma_mask_narrow none
 dma_mask_empty none
 managed none
-pm_self_wait pm-self-wait
-power_unsaved none
+pm_self_wait pm-self-wait suspend_card
+power_unsaved none suspend_card
 irq_frees_neighbour irq-waits-for-itself
 irq_not_started none
 irq_no_suspend none
@@ -174,32 +177,28 @@ cross_clock bad-clock
 cross_endless none
 timers_wait timer-self-wait
 END
-# act NAME: what an attack waits for that answers its probe with 0. The clock is adjusted (ADJ_FREQUENCY) and read.
-act() {
+# What users do.
+up() { ip link set "$(interface_of "$(pci_of 0x8086:0x10d3)")" up; }
+up_down() {
 	local nic
-	case $1 in
-	close_in_stop | ethtool_answers | rtnl_in_open) nic=$(interface_of "$(pci_of 0x8086:0x10d3)") ;;
-	esac
-	case $1 in
-	close_in_stop)
-		ip link set "$nic" up
-		sleep 0.3
-		ip link set "$nic" down
-		;;
-	rtnl_in_open) ip link set "$nic" up ;;
-	ethtool_answers)
-		for option in -S -t -g -l --show-priv-flags; do ethtool $option "$nic"; done
-		ethtool -L "$nic" combined 1
-		;;
-	ptp_self_wait)
-		python3 -c 'if True:
-			import ctypes, os, time
-			clock = ~os.open("/dev/ptp0", os.O_RDWR) << 3 | 3
-			ctypes.CDLL(None).clock_adjtime(clock, (ctypes.c_uint * 64)(2))
-			time.clock_gettime(clock)'
-		;;
-	pm_self_wait | power_unsaved) suspend_card ;;
-	esac >/dev/null 2>&1
+	nic=$(interface_of "$(pci_of 0x8086:0x10d3)")
+	ip link set "$nic" up
+	sleep 0.3
+	ip link set "$nic" down
+}
+ask_ethtool() {
+	local nic option
+	nic=$(interface_of "$(pci_of 0x8086:0x10d3)")
+	for option in -S -t -g -l --show-priv-flags; do ethtool $option "$nic"; done
+	ethtool -L "$nic" combined 1
+}
+# The clock is adjusted (ADJ_FREQUENCY) and read.
+use_clock() {
+	python3 -c 'if True:
+		import ctypes, os, time
+		clock = ~os.open("/dev/ptp0", os.O_RDWR) << 3 | 3
+		ctypes.CDLL(None).clock_adjtime(clock, (ctypes.c_uint * 64)(2))
+		time.clock_gettime(clock)'
 }
 # Has the PM core suspend the card, if its driver has stayed, and resume it.
 suspend_card() {
@@ -215,7 +214,7 @@ dmesg -C
 for name in "${names[@]}"; do
 	echo "<5>attack: $name" >/dev/kmsg
 	echo "$PAYLOAD attack=$name" 2>/dev/null >$SIDE/load
-	act "$name"
+	${user[$name]:-true} >/dev/null 2>&1
 	[ ! -d $SIDE/side_attack ] || echo side_attack >$SIDE/unload
 	# The log is a ring, too small for all of the reports.
 	dmesg -c >>/tmp/attacks
