@@ -17,15 +17,22 @@ use crate::run::{self, Context};
 use crate::supervisor;
 use crate::sys::defer::{self, LOADING};
 use crate::sys::{cpu, trace};
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
+/// SIDE is being removed: nothing is loaded any more. Under LOADING.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
 /// Loads the driver file at `path` with the driver's own parameters `params`, and runs its
 /// `init_module`. Process context. Errors: those of [`load::load`], EEXIST if a driver of its name
-/// is loaded, and what `init_module` returns. Nothing is left behind after an error.
+/// is loaded, ENODEV if SIDE is being removed, and what `init_module` returns. Nothing is left behind after an error.
 pub(crate) fn load(path: &[u8], params: &[u8]) -> Result {
     let _serial = LOADING.lock();
+    // The write to `load` that calls this does not hold the module.
+    if CLOSED.load(Ordering::Relaxed) {
+        return Err(ENODEV);
+    }
     let domain = load::load(path, params)?;
     let driver = Driver::new(&domain, Source::new(path, params)?)?;
     control::add(&driver, domain.name()).inspect_err(|error| {
@@ -83,6 +90,12 @@ pub(crate) fn unload(driver: &Arc<Driver>) -> Result {
     finish(driver, &domain);
     pr_info!("{}: unloaded\n", domain.name());
     Ok(())
+}
+
+/// From here on nothing is loaded: the module is being removed. Process context.
+pub(crate) fn close() {
+    let _serial = LOADING.lock();
+    CLOSED.store(true, Ordering::Relaxed);
 }
 
 /// Unloads all drivers, for the removal of the module.

@@ -76,6 +76,7 @@ fn start(module: &'static ThisModule) -> Result {
 
 /// Takes down whatever is up, highest first.
 fn stop(module: &'static ThisModule) {
+    lifecycle::close();
     lifecycle::unload_all();
     control::exit();
     entry_slots::exit(module);

@@ -63,6 +63,18 @@ impl<T: Send + Sync> Table<T> {
         Some((*key, object.clone()))
     }
 
+    /// Whether `f` is true of any object; those after it are not looked at. The lock is not held meanwhile.
+    pub(crate) fn any(&self, f: impl Fn(&T) -> bool) -> bool {
+        let mut at = None;
+        while let Some((handle, object)) = self.after(at) {
+            if f(&object) {
+                return true;
+            }
+            at = Some(handle);
+        }
+        false
+    }
+
     /// Number of live objects.
     pub(crate) fn len(&self) -> usize {
         self.entries.lock().keys().count()

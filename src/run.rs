@@ -172,9 +172,14 @@ pub(crate) fn upcall(
         left: began,
         fresh: true,
     };
-    let result = upcall.run();
+    let outer = (context == Context::Process).then(|| domain.net.begin_upcall());
+    let mut result = upcall.run();
     domain.net.pay();
-    if context == Context::Process {
+    if let Some(outer) = outer {
+        if domain.net.end_upcall(outer) && result.is_ok() {
+            domain.breach(name, Violation::new("left-locked", 0));
+            result = Err(Ended);
+        }
         // Work and the like stop and start transmit queues by plain stores.
         domain.net.after_upcall();
     }

@@ -351,13 +351,17 @@ ATTACK(string_endless) { memset(page, 'a', PAGE_SIZE); kstrdup(page, GFP_KERNEL)
 /* PCI. */
 static struct pci_driver other;
 static int other_probe(struct pci_dev *p, const struct pci_device_id *id) { return -ENODEV; }
-ATTACK(driver_unknown) { pci_unregister_driver(&other); }
+static void unregister_other(void) { pci_unregister_driver(&other); }
+static int register_other(void)
+{
+	other.probe = other_probe;
+	return pci_register_driver(&other);
+}
+ATTACK(driver_unknown) { from_outside(unregister_other); }
 ATTACK(driver_name)
 {
 	other.name = "side/attack";
-	other.probe = other_probe;
-	if (pci_register_driver(&other))
-		return;
+	from_outside((void *)register_other);
 }
 /* A table of devices without an end. */
 ATTACK(driver_table)
@@ -366,10 +370,8 @@ ATTACK(driver_table)
 
 	memset(table, 0x11, 5000 * sizeof(*table));
 	other.name = "side_attack_other";
-	other.probe = other_probe;
 	other.id_table = table;
-	if (pci_register_driver(&other))
-		return;
+	from_outside((void *)register_other);
 }
 ATTACK(ports_foreign) { ioport_map(0x60, 1); }
 ATTACK(region_foreign) { request_region(0x60, 1, "side_attack"); }
@@ -675,7 +677,8 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(sum_lengths), A(address_list_again), A(ptp_alarms), A(ptp_clocks), A(ptp_self_wait), A(close_in_stop), A(rtnl_in_open),
 	A(ethtool_answers), A(string_endless), A(driver_unknown), A(driver_name),
 	A(driver_table), A(ports_foreign), A(region_foreign), A(region_unclaimed), A(pm_request), A(pm_unknown),
-	A(rtnl_of_another), A(irq_waits), A(mutex_init_held), A(mutexes), A(timers), A(work_items), A(latency_twice),
+	A(rtnl_of_another), A(rtnl_left), A(netdev_lock_left), A(driver_in_probe), A(driver_under_rtnl), A(driver_under_lock),
+	A(driver_for_bridge), A(drivers), A(irq_waits), A(mutex_init_held), A(mutexes), A(timers), A(work_items), A(latency_twice),
 	A(latency_unknown), A(clock_unknown), A(sleep_range),
 	A(dma_large), A(dma_mask_narrow), A(dma_mask_empty), A(managed), A(pm_self_wait), A(power_unsaved),
 	A(irq_frees_neighbour), A(irq_not_started), A(irq_no_suspend),

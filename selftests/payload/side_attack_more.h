@@ -134,6 +134,72 @@ ATTACK(rtnl_of_another)
 	msleep(200);
 	register_netdevice(netdev);
 }
+/* Nobody but this task could give it back. */
+ATTACK(rtnl_left) { rtnl_lock(); }
+ATTACK(netdev_lock_left) { register_netdev(netdev); netdev_lock(netdev); }
+
+/* What is done outside of the driver core's calls: the probe waits for it. */
+static void (*outside)(void);
+static void call_outside(struct work_struct *work) { outside(); }
+static DECLARE_WORK(outside_work, call_outside);
+static void from_outside(void (*function)(void))
+{
+	outside = function;
+	schedule_work(&outside_work);
+	flush_work(&outside_work);
+}
+static bool probed;
+static int note_probe(struct pci_dev *p, const struct pci_device_id *id) { probed = true; return -ENODEV; }
+static const struct pci_device_id card_ids[] = { { PCI_DEVICE(0x8086, 0x10d3) }, { } };
+static struct pci_driver another = { .name = "another", .id_table = card_ids, .probe = note_probe };
+static int register_another(void) { return pci_register_driver(&another); }
+static void register_under_rtnl(void)
+{
+	rtnl_lock();
+	register_another();
+}
+/* The core holds the lock of the device that is probed, and would take it again. */
+ATTACK(driver_in_probe) { register_another(); }
+ATTACK(driver_under_rtnl) { from_outside(register_under_rtnl); }
+/* Devices would go, and interfaces with them. */
+static void unregister_locked(void)
+{
+	netdev_lock(netdev);
+	pci_unregister_driver(&another);
+}
+ATTACK(driver_under_lock)
+{
+	register_netdev(netdev);
+	from_outside(unregister_locked);
+}
+/* The host bridge, of which nobody said that the driver may have it. */
+static const struct pci_device_id bridge_ids[] = { { PCI_DEVICE(0x8086, 0x29c0) }, { } };
+static void register_for_bridge(void)
+{
+	another.id_table = bridge_ids;
+	register_another();
+	if (probed)
+		rtnl_unlock();
+}
+ATTACK(driver_for_bridge) { from_outside(register_for_bridge); }
+static void register_many(void)
+{
+	static struct pci_driver many[40];
+	static char names[40][4];
+	int n;
+
+	for (n = 0; n < ARRAY_SIZE(many); n++) {
+		names[n][0] = 'a' + n / 10;
+		names[n][1] = '0' + n % 10;
+		many[n].name = names[n];
+		many[n].id_table = bridge_ids;
+		many[n].probe = note_probe;
+		if (pci_register_driver(&many[n]) == -ENOSPC)
+			return;
+	}
+	rtnl_unlock();
+}
+ATTACK(drivers) { from_outside(register_many); }
 static int count_strings(struct net_device *d, int set) { return set == ETH_SS_PRIV_FLAGS ? 1000 : 0; }
 static u32 private_flags(struct net_device *d) { return 0; }
 static void silly_ring(struct net_device *d, struct ethtool_ringparam *ring,

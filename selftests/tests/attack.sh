@@ -140,6 +140,13 @@ ptp_self_wait ptp-self-wait use_clock
 close_in_stop closed-while-closing up_down
 rtnl_in_open rtnl-held up
 rtnl_of_another rtnl-not-held
+rtnl_left left-locked
+netdev_lock_left left-locked
+driver_in_probe driver-core-busy
+driver_under_rtnl rtnl-held
+driver_under_lock netdev-lock-held
+driver_for_bridge none
+drivers none
 ethtool_answers none ask_ethtool
 string_endless string-too-long
 driver_unknown unregister-unknown-driver

@@ -17,6 +17,20 @@ again() {
 }
 check "20 times more" again
 
+# While the last driver is unloaded another load waits, or comes when the files are about to go.
+beside() {
+	local n
+	for n in 0 1 2 3 4 5 6 7; do
+		side_load || return 1
+		(sleep 0.$n && echo "as=late $E1000E" >$SIDE/load) 2>/dev/null &
+		# A write that is in progress does not hold the module.
+		rmmod side || return 1
+		wait
+		[ ! -e $SIDE ] || return 1
+	done
+}
+check "a load while the module goes" beside
+
 MISSING=/side/build/payload/side_missing.ko
 refused() {
 	dmesg -C

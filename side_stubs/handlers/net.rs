@@ -22,7 +22,7 @@ use crate::sys::cpu;
 use crate::sys::lock::BhLock;
 use crate::sys::net::{self, RealDevice, STATS_WORDS};
 use crate::sys::net_layout::*;
-use crate::tasks::Tasks;
+use crate::tasks::{Inside, Tasks};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{Arc, SetOnce};
@@ -114,8 +114,17 @@ pub(crate) struct State {
     pub(super) rtnl_since: AtomicU64,
     /// The tasks that are in an operation of a network device that the stack calls under RTNL.
     pub(super) under_rtnl: Tasks,
+    /// Locks of network devices that the driver holds.
+    device_locks: AtomicU32,
     /// Transmit queues of whose finished packets the stack has not been told.
     pub(super) owed: AtomicU32,
+}
+
+/// The locks that a task held for the driver when an upcall began in it.
+pub(crate) struct Outer<'a> {
+    rtnl: bool,
+    inside: Option<Inside<'a>>,
+    device: bool,
 }
 
 impl State {
@@ -126,6 +135,7 @@ impl State {
             rtnl_holder: AtomicUsize::new(0),
             rtnl_since: AtomicU64::new(0),
             under_rtnl: Tasks::new(),
+            device_locks: AtomicU32::new(0),
             owed: AtomicU32::new(0),
         }
     }
@@ -207,6 +217,52 @@ impl State {
         self.rtnl_holder.load(Ordering::Acquire) == cpu::current_task() || self.under_rtnl.has_this()
     }
 
+    /// An upcall begins that may sleep: what its task holds already for the driver is, in it, held by who
+    /// called, and not the driver's to give back.
+    pub(crate) fn begin_upcall(&self) -> Outer<'_> {
+        let me = cpu::current_task();
+        let rtnl = self
+            .rtnl_holder
+            .compare_exchange(me, 0, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok();
+        Outer {
+            inside: rtnl.then(|| self.under_rtnl.enter()).flatten(),
+            rtnl,
+            device: self.device_locks.load(Ordering::Acquire) != 0
+                && self.devices.any(NetDevice::holds_lock),
+        }
+    }
+
+    /// Such an upcall ended: the task that took locks in it gives them back, since it may be gone when another
+    /// one would. Returns whether there were any.
+    pub(crate) fn end_upcall(&self, outer: Outer<'_>) -> bool {
+        let me = cpu::current_task();
+        let mut left = false;
+        if !outer.device && self.device_locks.load(Ordering::Acquire) != 0 {
+            left = self.devices.any(NetDevice::unlock);
+            while left && self.devices.any(NetDevice::unlock) {}
+        }
+        drop(outer.inside);
+        if outer.rtnl {
+            self.rtnl_holder.store(me, Ordering::Release);
+        } else if self.rtnl_unlock().is_ok() {
+            left = true;
+        }
+        left
+    }
+
+    /// Refuses what makes the PCI core take locks that the running task may hold: a device goes, and its
+    /// interfaces with it.
+    pub(crate) fn refuse_locked(&self, value: u64) -> Result<(), Violation> {
+        if self.has_rtnl() {
+            return Err(Violation::new("rtnl-held", value));
+        }
+        match self.devices.any(NetDevice::holds_lock) {
+            true => Err(Violation::new("netdev-lock-held", value)),
+            false => Ok(()),
+        }
+    }
+
     /// Gives back the kernel's locks that upcalls which are over have left held. An upcall that is
     /// still on its way out may be inside the kernel under such a lock, so all must have left.
     fn drop_locks(&self, domain: &Arc<Domain>) {
@@ -216,6 +272,7 @@ impl State {
             if device.lock_holder.load(Ordering::Acquire) != 0 {
                 wait_for_all(domain);
                 if device.lock_holder.swap(0, Ordering::AcqRel) != 0 {
+                    self.device_locks.fetch_sub(1, Ordering::AcqRel);
                     device.real.unlock();
                 }
             }
@@ -580,6 +637,7 @@ impl NetDevice {
             return false;
         }
         self.lock_since.store(cpu::now(), Ordering::Relaxed);
+        self.domain.net.device_locks.fetch_add(1, Ordering::AcqRel);
         self.lock_holder.store(cpu::current_task(), Ordering::Release);
         true
     }
@@ -590,6 +648,7 @@ impl NetDevice {
             return false;
         }
         self.lock_holder.store(0, Ordering::Release);
+        self.domain.net.device_locks.fetch_sub(1, Ordering::AcqRel);
         self.real.unlock();
         true
     }

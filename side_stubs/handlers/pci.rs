@@ -17,6 +17,7 @@ use crate::objects::Table;
 use crate::sys::lock::BhLock;
 use crate::sys::pci::{layout, PciRef};
 use crate::sys::pci_driver::Registered;
+use crate::tasks::Tasks;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -28,6 +29,9 @@ pub(crate) struct State {
     pub(crate) bridges: Table<PciDevice>,
     /// Registered drivers by the address of the driver's own `pci_driver`.
     drivers: BhLock<KVec<(u64, Registered)>>,
+    /// The tasks that are in a function of the driver's that the driver core calls, mostly with the lock of a
+    /// device held.
+    callers: Tasks,
     /// Devices taken from other drivers.
     taken: BhLock<KVec<PciRef>>,
 }
@@ -38,6 +42,7 @@ impl State {
             devices: Table::new(),
             bridges: Table::new(),
             drivers: BhLock::new(KVec::new()),
+            callers: Tasks::new(),
             taken: BhLock::new(KVec::new()),
         }
     }

@@ -427,6 +427,12 @@ impl PciRef {
         unsafe { addr_of!((*self.raw()).dma_mask).read_volatile() }
     }
 
+    /// The class of the device: base class, subclass and programming interface, a byte each.
+    pub(crate) fn class(&self) -> u32 {
+        // SAFETY: a word of the live structure.
+        unsafe { addr_of!((*self.raw()).class).read_volatile() }
+    }
+
     /// The highest address that the device can name in coherent memory.
     pub(crate) fn coherent_mask(&self) -> u64 {
         // SAFETY: a word of the live structure.

@@ -90,7 +90,7 @@ fn c_text(text: &str) -> Option<KVec<u8>> {
 }
 
 /// A driver that floods the log is cut short by the kernel's own rate limit.
-fn allowed() -> bool {
+pub(crate) fn allowed() -> bool {
     // SAFETY: any context.
     unsafe { bindings::side_print_allowed() }
 }

@@ -12,6 +12,7 @@ use crate::side_stubs::request;
 use crate::sys::cpu;
 use crate::sys::params::{self, Param};
 use crate::sys::pci::{self, layout, PciRef};
+use crate::sys::print;
 use crate::sys::pci_driver::{
     matches, Id, Registered, ERROR_SLOTS, LOWERING_SLOTS, PM_SLOTS, RUNTIME_SLOTS,
 };
@@ -19,7 +20,11 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 
 /// Entries of an id table that are copied at most.
-const IDS_MAX: u64 = 4096;
+const IDS_MAX: u64 = 1024;
+/// Drivers that one domain may register at a time.
+const DRIVERS_MAX: usize = 16;
+/// `PCI_BASE_CLASS_NETWORK`
+const NETWORK: u32 = 0x02;
 /// How long the removal of a device waits for a dead domain's interfaces to go, in ms.
 const BURIAL_MAX_MS: u32 = 30_000;
 /// `PCI_ERS_RESULT_DISCONNECT`: what a dead driver answers to a channel error.
@@ -131,9 +136,22 @@ fn read_ids(call: &Call<'_>, at: u64) -> Result<KVVec<Id>, Violation> {
     Err(Violation::new("id-table", at))
 }
 
+/// Refuses to register or unregister a driver where the driver core, or the stack, holds locks for this task that
+/// it would take again: in what the core has called, and under RTNL or the lock of a network device.
+fn refuse_inside(call: &Call<'_>, at: u64) -> Result<(), Violation> {
+    if call.domain.pci.callers.has_this() {
+        return Err(Violation::new("driver-core-busy", at));
+    }
+    call.domain.net.refuse_locked(at)
+}
+
 /// `__pci_register_driver(drv, owner, mod_name)`
 pub(crate) fn register(call: &mut Call<'_>) -> Outcome {
     let at = call.arg(0);
+    refuse_inside(call, at)?;
+    if call.domain.pci.drivers() >= DRIVERS_MAX {
+        return Ok(errno(ENOSPC));
+    }
     if call
         .domain
         .pci
@@ -261,6 +279,7 @@ pub(crate) fn unregister(call: &mut Call<'_>) -> Outcome {
     let at = call.arg(0);
     // The core removes the devices, which frees their interrupts.
     irq::refuse_in_thread(call, at)?;
+    refuse_inside(call, at)?;
     match call.domain.pci.take(at) {
         Some(registered) => {
             drop(registered);
@@ -299,11 +318,14 @@ impl super::State {
     }
 }
 
-/// Whether the user lets the domain have `device`.
+/// Whether the user lets the domain have `device`. What is no network card must be named: a driver says itself what
+/// it is for, and most devices without a driver are parts of the machine, such as bridges.
 fn wanted(domain: &Domain, device: &PciRef) -> bool {
     let name = device.name().as_bytes();
-    params::string(Param::Device).is_none_or(|only| only == name)
-        && request::names(&domain.image.instance.devices, name)
+    let (only, devices) = (params::string(Param::Device), &domain.image.instance.devices);
+    only.is_none_or(|only| only == name)
+        && request::names(devices, name)
+        && (device.class() >> 16 == NETWORK || only.is_some() || !devices.is_empty())
 }
 
 /// Looks at the devices that the driver is for: those that another driver holds are named, and
@@ -311,7 +333,17 @@ fn wanted(domain: &Domain, device: &PciRef) -> bool {
 fn free_devices(domain: &Arc<Domain>, ids: &KVVec<Id>) {
     pci::each(|device| {
         let mut buffer = [0; 48];
-        if !wanted(domain, device) || !matches(ids, device) {
+        if !matches(ids, device) {
+            return;
+        }
+        if !wanted(domain, device) {
+            if device.class() >> 16 != NETWORK && print::allowed() {
+                pr_info!(
+                    "{}: {} is no network card: left alone unless device= names it\n",
+                    domain.name(),
+                    device.name()
+                );
+            }
             return;
         }
         let Some(holder) = device.held_by(&mut buffer) else {
@@ -360,7 +392,9 @@ fn upcall(
         domain.breach(name, violation);
         return None;
     }
+    let inside = domain.pci.callers.enter()?;
     let value = run::upcall(domain, name, function, args, Context::Process).ok()?;
+    drop(inside);
     if let Err(violation) = device.mirror(domain) {
         domain.breach(name, violation);
         return None;
