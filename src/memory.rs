@@ -546,6 +546,11 @@ impl Memory {
         let _ = self.foreign.lock().push((base, len), GFP_ATOMIC);
     }
 
+    /// Returns when nobody uses what was unmapped before the call. Process context.
+    pub(crate) fn settle(&self) {
+        access::settle(&self.view);
+    }
+
     /// Sets `xmit.more` of CPU `n`, which the driver's transmit function reads.
     pub(crate) fn set_xmit_more(&self, n: usize, more: bool) {
         // `softnet_data` is at a fixed place; the byte is at 0x7a in it, inside this word.

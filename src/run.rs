@@ -256,9 +256,6 @@ impl Upcall<'_> {
 
     fn turns(&mut self) -> Result<u64, Ended> {
         loop {
-            if self.domain.is_dead() {
-                return Err(Ended);
-            }
             match self.turn() {
                 Next::Resume => {}
                 Next::Return(value) => return Ok(value),
@@ -272,6 +269,11 @@ impl Upcall<'_> {
         let domain = self.domain;
         let memory = &domain.memory;
         cpu::irq_disable();
+        // Whoever found the domain dead and has interrupted each CPU since may free what it maps.
+        if domain.is_dead() {
+            cpu::irq_enable();
+            return Next::End;
+        }
         let number = cpu::id();
         let Some(virtual_cpu) = memory.cpu(number) else {
             cpu::irq_enable();

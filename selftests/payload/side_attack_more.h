@@ -200,6 +200,28 @@ static void register_many(void)
 	rtnl_unlock();
 }
 ATTACK(drivers) { from_outside(register_many); }
+/* Written by another CPU while it is given back, since the probe fails: the memory is another's by then. */
+static u64 *coherent;
+static void scribble(struct work_struct *work)
+{
+	int n;
+
+	for (n = 0;; n = (n + 1) % 16)
+		WRITE_ONCE(coherent[n * PAGE_SIZE / sizeof(*coherent)], 0x5151515151515151);
+}
+static DECLARE_WORK(scribbler, scribble);
+ATTACK(coherent_stale)
+{
+	coherent = dma_alloc_coherent(dev, 16 * PAGE_SIZE, &bus, GFP_KERNEL);
+	schedule_work(&scribbler);
+	msleep(50);
+}
+/* It goes with its own device; for the mapping another one could be named. */
+ATTACK(coherent_mapped)
+{
+	coherent = dma_alloc_coherent(dev, PAGE_SIZE, &bus, GFP_KERNEL);
+	dma_map_single(dev, coherent, 64, DMA_TO_DEVICE);
+}
 static int count_strings(struct net_device *d, int set) { return set == ETH_SS_PRIV_FLAGS ? 1000 : 0; }
 static u32 private_flags(struct net_device *d) { return 0; }
 static void silly_ring(struct net_device *d, struct ethtool_ringparam *ring,

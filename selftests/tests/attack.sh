@@ -147,6 +147,8 @@ driver_under_rtnl rtnl-held
 driver_under_lock netdev-lock-held
 driver_for_bridge none
 drivers none
+coherent_stale unmapped-address
+coherent_mapped dma-coherent
 ethtool_answers none ask_ethtool
 string_endless string-too-long
 driver_unknown unregister-unknown-driver
@@ -250,7 +252,7 @@ each_rule() {
 	return $missing
 }
 check "each rule has a test" each_rule
-no_complaint() { ! cat /tmp/attacks - < <(dmesg) | grep -E 'BUG|WARNING|Oops|lockup|stall'; }
+no_complaint() { ! cat /tmp/attacks - < <(dmesg) | grep -E 'BUG|WARNING|Oops|lockup|stall|pagealloc'; }
 check "no complaint of the kernel" no_complaint
 check "rmmod" side_unload
 finish

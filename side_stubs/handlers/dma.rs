@@ -22,13 +22,14 @@ use crate::call::{errno, int, Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::side_stubs::contract::page_to_address;
 use crate::sys::access::PAGE;
+use crate::sys::defer;
 use crate::sys::dma::{self, Coherent, Direction, DmaSpace, MAPPING_ERROR};
 use crate::sys::lock::BhLock;
 use crate::sys::pci::PciRef;
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
-use kernel::rbtree::RBTree;
+use kernel::rbtree::{RBTree, RBTreeNodeReservation};
 use kernel::sync::Arc;
 
 /// The largest block of coherent memory.
@@ -58,6 +59,8 @@ pub(crate) struct State {
     mappings: BhLock<RBTree<(u64, u64), Mapping>>,
     /// Coherent blocks by domain address.
     blocks: BhLock<RBTree<u64, Block>>,
+    /// Memory that is to be freed where sleeping is allowed.
+    discarded: BhLock<KVec<Coherent>>,
     /// Spaces of devices that may know addresses of the domain's memory.
     spaces: BhLock<KVec<Arc<DmaSpace>>>,
     /// The domain's memory is, or was, in quarantine.
@@ -86,9 +89,31 @@ impl State {
         State {
             mappings: BhLock::new(RBTree::new()),
             blocks: BhLock::new(RBTree::new()),
+            discarded: BhLock::new(KVec::new()),
             spaces: BhLock::new(KVec::new()),
             quarantined: AtomicBool::new(false),
         }
+    }
+
+    /// Whether any of the `len` bytes at `address` is coherent memory.
+    fn is_coherent(&self, address: u64, len: u64) -> bool {
+        let blocks = self.blocks.lock();
+        // The first block above, or the last one if there is none above.
+        let below = match blocks.cursor_lower_bound(&address) {
+            Some(cursor) => {
+                if *cursor.current().0 - address < len {
+                    return true;
+                }
+                cursor
+                    .peek_prev()
+                    .map(|(start, block)| (*start, block.memory.len()))
+            }
+            None => blocks.cursor_back().map(|cursor| {
+                let (start, block) = cursor.current();
+                (*start, block.memory.len())
+            }),
+        };
+        below.is_some_and(|(start, held)| address - start < held)
     }
 
     /// Makes the space of a device that a driver of the domain is about to be given.
@@ -231,20 +256,63 @@ fn unmap_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
     }
 }
 
+/// Gives blocks of coherent memory back. Process context.
 fn free_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
+    let mut gone: RBTree<u64, Block> = RBTree::new();
     loop {
         let mut blocks = domain.dma.blocks.lock();
         let found = blocks
             .iter()
             .find(|(_, b)| which(&b.device))
             .map(|(key, _)| *key);
-        let Some(key) = found else { break };
-        let block = blocks.remove(&key);
+        let node = found.and_then(|key| blocks.remove_node(&key));
         drop(blocks);
-        if let Some(block) = block {
-            domain.memory.unmap_foreign(key, block.memory.len());
-        }
+        let Some(node) = node else { break };
+        gone.insert(node);
     }
+    if gone.is_empty() {
+        return;
+    }
+    for (address, block) in gone.iter() {
+        domain.memory.unmap_foreign(*address, block.memory.len());
+    }
+    domain.memory.settle();
+    drop(gone);
+}
+
+/// Frees what was [`discarded`](discard). Process context.
+fn free_discarded(domain: Arc<Domain>) {
+    let gone = core::mem::take(&mut *domain.dma.discarded.lock());
+    domain.memory.settle();
+    drop(gone);
+}
+
+/// Frees memory that was mapped into the view for a moment, in any context: another CPU may have found it
+/// there.
+fn discard(domain: &Arc<Domain>, memory: Coherent) {
+    let mut one = match KVec::with_capacity(1, GFP_ATOMIC) {
+        Ok(list) => list,
+        Err(_) => return forget(domain, memory),
+    };
+    let mut discarded = domain.dma.discarded.lock();
+    if discarded.is_empty() {
+        // Room was made.
+        let _ = one.push(memory, GFP_ATOMIC);
+        *discarded = one;
+    } else if discarded.reserve(1, GFP_ATOMIC).is_ok() {
+        let _ = discarded.push(memory, GFP_ATOMIC);
+    } else {
+        drop(discarded);
+        return forget(domain, memory);
+    }
+    drop(discarded);
+    defer::later(domain.clone(), free_discarded);
+}
+
+/// There is no memory to remember by which to free this.
+fn forget(domain: &Domain, memory: Coherent) {
+    pr_warn!("{}: {} bytes are lost\n", domain.name(), memory.len());
+    core::mem::forget(memory);
 }
 
 /// The device whose `struct device` is argument `n`.
@@ -302,6 +370,10 @@ pub(crate) fn map_page(call: &mut Call<'_>) -> Outcome {
     let phys = call.domain.memory.contiguous(address, len)?;
     if let Some(bus) = buffers::map(call.domain, &device, address, len, direction) {
         return Ok(bus);
+    }
+    // It goes with its own device, and another would keep the mapping.
+    if call.domain.dma.is_coherent(address, len) {
+        return Err(Violation::new("dma-coherent", address));
     }
     let Some(bus) = device.space.map(phys, len, direction, attributes) else {
         return Ok(MAPPING_ERROR);
@@ -493,6 +565,9 @@ pub(super) fn allocate(call: &Call<'_>, device: Arc<PciDevice>, len: u64, handle
         call.write(handle, bus)?;
         return Ok(address);
     }
+    let Ok(room) = RBTreeNodeReservation::new(GFP_ATOMIC) else {
+        return Ok(0);
+    };
     let Ok(memory) = Coherent::new(&device.space, whole, call.may_sleep()) else {
         return Ok(0);
     };
@@ -502,35 +577,27 @@ pub(super) fn allocate(call: &Call<'_>, device: Arc<PciDevice>, len: u64, handle
         .memory
         .map_foreign(whole, |offset| memory.phys(offset))
     else {
+        discard(call.domain, memory);
         return Ok(0);
     };
-    let entered = {
-        let block = Block {
-            device,
-            memory,
-            asked: len,
-        };
-        // Made before the lock is taken, so that on failure the memory is not freed under it.
-        match kernel::rbtree::RBTreeNode::new(address, block, GFP_ATOMIC) {
-            Ok(node) => {
-                let mut blocks = call.domain.dma.blocks.lock();
-                let alive = !call.domain.is_dead();
-                let left = match alive {
-                    true => {
-                        blocks.insert(node);
-                        None
-                    }
-                    false => Some(node),
-                };
-                drop(blocks);
-                drop(left);
-                alive
+    let block = Block {
+        device,
+        memory,
+        asked: len,
+    };
+    let left = {
+        let mut blocks = call.domain.dma.blocks.lock();
+        match call.domain.is_dead() {
+            true => Some(block),
+            false => {
+                blocks.insert(room.into_node(address, block));
+                None
             }
-            Err(_) => false,
         }
     };
-    if !entered {
+    if let Some(block) = left {
         call.domain.memory.unmap_foreign(address, whole);
+        discard(call.domain, block.memory);
         return Ok(0);
     }
     call.write(handle, bus)?;

@@ -97,7 +97,6 @@ impl View {
     /// Returns when no CPU uses what `unmap` took away before the call. Each entry into ring 3
     /// starts with an empty TLB for the view, so it is enough that every CPU has left it once.
     /// May wait for other CPUs: interrupts must be on.
-    #[allow(dead_code)] // See `kick_all`.
     pub(crate) fn flush(&self) {
         context::kick_all();
     }

@@ -291,7 +291,6 @@ pub(crate) fn kernel_half(cpu: usize) -> Option<&'static KernelHalf> {
 }
 
 /// Takes every other CPU out of ring 3 once. Interrupts are on.
-#[allow(dead_code)] // The test module uses it; domains kick CPUs by `sys::cpu`.
 pub(crate) fn kick_all() {
     // SAFETY: the function has no preconditions but the interrupt flag.
     unsafe { side_switch_kick_all() };

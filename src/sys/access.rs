@@ -9,6 +9,7 @@
 use super::bindings;
 use crate::pages::{Kind, Perm, View};
 use kernel::prelude::*;
+use kernel::sync::rcu;
 
 /// An address range of the domain that is not mapped as the access needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ fn each(
 ) -> Result<(), Fault> {
     let mut done = 0usize;
     while done < len {
+        // What is taken out of a view is given back after a grace period ([`settle`]).
+        let _reading = rcu::read_lock();
         let at = address.checked_add(done as u64).ok_or(Fault(address))?;
         let mapping = view.translate(at).ok_or(Fault(at))?;
         if mapping.kind != Kind::Ram || (write && mapping.perm != Perm::ReadWrite) {
@@ -84,6 +87,14 @@ fn each(
         done += part;
     }
     Ok(())
+}
+
+/// Returns when no CPU uses what was taken out of `view` before the call: none that was in ring 3, and no
+/// access from the kernel. Process context.
+pub(crate) fn settle(view: &View) {
+    view.flush();
+    // SAFETY: the caller may sleep.
+    unsafe { bindings::synchronize_rcu() }
 }
 
 /// Copies memory of the domain into `buffer`, each byte once.

@@ -392,6 +392,9 @@ impl PciDevice {
         for window in &held.windows {
             domain.memory.unmap_registers(window.base);
         }
+        if !held.windows.is_empty() {
+            domain.memory.settle();
+        }
         held.windows.clear();
         self.close_ports(domain);
         if held.regions != 0 {
