@@ -12,6 +12,8 @@ pub struct Limits {
     pub irqs: u64,
     /// Transmit timeouts one after the other, with no packet sent between them.
     pub stalls: u64,
+    /// Milliseconds in which an interface sends and hears nothing.
+    pub silence_ms: u64,
     /// Bytes of live heap objects.
     pub heap: u64,
     /// Packet buffers.
@@ -23,8 +25,15 @@ pub struct Limits {
 }
 
 /// The bounds by name, for reading and writing.
-const NAMES: [&str; 7] = [
-    "lock_ms", "irqs", "stalls", "heap", "packets", "mappings", "timers",
+const NAMES: [&str; 8] = [
+    "lock_ms",
+    "irqs",
+    "stalls",
+    "silence_ms",
+    "heap",
+    "packets",
+    "mappings",
+    "timers",
 ];
 
 impl Limits {
@@ -33,6 +42,7 @@ impl Limits {
         lock_ms: 30_000,
         irqs: 500_000,
         stalls: 3,
+        silence_ms: 30_000,
         heap: 512 << 20,
         packets: 1 << 17,
         mappings: 1 << 17,
@@ -44,6 +54,7 @@ impl Limits {
             "lock_ms" => &mut self.lock_ms,
             "irqs" => &mut self.irqs,
             "stalls" => &mut self.stalls,
+            "silence_ms" => &mut self.silence_ms,
             "heap" => &mut self.heap,
             "packets" => &mut self.packets,
             "mappings" => &mut self.mappings,
@@ -125,6 +136,46 @@ impl Rate {
     }
 }
 
+/// Notices an interface that sends and hears nothing: its card may be deaf, or the network quiet. Which of the
+/// two a new start of the driver tells, so there is one in each silence.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Hearing {
+    driver: u64,
+    sent: u64,
+    received: u32,
+    looked: u64,
+    silent: u64,
+    tried: bool,
+}
+
+impl Hearing {
+    /// A look at `now` (ns) at an interface of the driver number `driver`: `sent` changes when something is sent,
+    /// `received` counts, from 0 for each driver, what came. Returns for how many ms in which something was sent
+    /// nothing came, if that is more than `bound`, once until something comes. 0 is no bound.
+    pub fn look(
+        &mut self,
+        now: u64,
+        driver: u64,
+        sent: u64,
+        received: u32,
+        bound: u64,
+    ) -> Option<u64> {
+        if self.driver != driver {
+            (self.driver, self.received, self.silent) = (driver, 0, 0);
+        }
+        if self.received != received {
+            (self.received, self.silent, self.tried) = (received, 0, false);
+        } else if self.sent != sent {
+            // A look that came late says nothing about the time before.
+            self.silent += now.saturating_sub(self.looked).min(2_000_000_000) / 1_000_000;
+        }
+        (self.sent, self.looked) = (sent, now);
+        let exceeds = bound != 0 && self.silent > bound && !self.tried;
+        self.tried |= exceeds;
+        exceeds.then_some(self.silent)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +210,47 @@ mod tests {
         assert_eq!(limits.parse("timers 0").unwrap().check(&held), None);
         held.heap = 11;
         assert_eq!(limits.check(&held), Some(("heap-leak", 11)));
+    }
+
+    /// Looks once a second, `seconds` times, with what was sent and received by then; says when it was noticed.
+    fn looks(
+        hearing: &mut Hearing,
+        from: u64,
+        seconds: u64,
+        driver: u64,
+        at: impl Fn(u64) -> (u64, u32),
+    ) -> Vec<u64> {
+        let look = |n: &u64| {
+            let (sent, received) = at(*n);
+            hearing
+                .look(n * 1_000_000_000, driver, sent, received, 5_000)
+                .is_some()
+        };
+        (from..from + seconds).filter(look).collect()
+    }
+
+    #[test]
+    fn a_silence_is_noticed_once() {
+        let mut hearing = Hearing::default();
+        // What is heard, or is not even asked for, is no silence.
+        assert!(looks(&mut hearing, 1, 20, 1, |n| (n, n as u32)).is_empty());
+        assert!(looks(&mut hearing, 21, 20, 1, |_| (20, 20)).is_empty());
+        assert_eq!(looks(&mut hearing, 41, 20, 1, |n| (n, 20)), [46]);
+        // The next driver hears nothing either: the network is quiet.
+        assert!(looks(&mut hearing, 61, 60, 2, |n| (n, 0)).is_empty());
+        // Something came, and then nothing.
+        assert_eq!(looks(&mut hearing, 121, 20, 2, |n| (n, 1)), [127]);
+        assert!(looks(&mut hearing, 141, 20, 3, |n| (n, 0)).is_empty());
+    }
+
+    #[test]
+    fn a_card_that_never_heard_is_noticed() {
+        let mut hearing = Hearing::default();
+        assert_eq!(looks(&mut hearing, 100, 20, 1, |n| (n, 0)).len(), 1);
+        let mut hearing = Hearing::default();
+        for n in 0..100 {
+            assert_eq!(hearing.look(n * 1_000_000_000, 1, n, 0, 0), None);
+        }
     }
 
     #[test]

@@ -233,6 +233,9 @@ pub(crate) fn watch(domain: Arc<Domain>) {
         if let Some((rule, value)) = driver.limits().check(&ledger::held(&domain)) {
             domain.breach("watchdog", Violation::new(rule, value));
         }
+        if let Some(silent) = domain.net.silence_ms(driver.limits().silence_ms) {
+            domain.breach("watchdog", Violation::new("receive-stall", silent));
+        }
     }
 }
 

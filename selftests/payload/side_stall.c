@@ -2,7 +2,7 @@
 /*
  * A driver whose queue comes to a stand: it takes packets and completes none. `repair` says what it
  * does when the stack's watchdog calls it: 0 nothing, 1 it drops what it has and stops again, 2 it
- * completes everything and works from then on. It refuses to run in the kernel itself.
+ * completes everything and works from then on; 3 it completes every packet from the beginning, and hears nothing. It refuses to run in the kernel itself.
  *
  * This is C because the payload stands for the C drivers that SIDE is made for.
  */
@@ -21,7 +21,7 @@ static bool repaired;
 
 static netdev_tx_t transmit(struct sk_buff *skb, struct net_device *unused)
 {
-	if (repaired) {
+	if (repaired || repair == 3) {
 		dev_consume_skb_any(skb);
 		return NETDEV_TX_OK;
 	}

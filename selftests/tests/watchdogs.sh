@@ -91,6 +91,22 @@ repairs() {
 	return $status
 }
 check "a queue that the driver repairs, as the stack asks it" repairs
+# deaf: started afresh once, and not again while the network is as quiet.
+deaf() {
+	local n status=1
+	stall_up 3 && echo "silence_ms 3000" >$SIDE/side_stall/watchdogs || return 1
+	for n in $(seq 10); do
+		feed
+		[ "$(cat $SIDE/side_stall/recoveries)" -gt 0 ] && break
+	done
+	ends receive-stall 1 side_stall || { stall_down; return 1; }
+	for n in $(seq 4); do feed; done
+	echo "$(cat $SIDE/side_stall/recoveries) recoveries"
+	[ "$(cat $SIDE/side_stall/recoveries)" = 1 ] && grep -qx running $SIDE/side_stall/state && status=0
+	stall_down
+	return $status
+}
+check "an interface that sends and hears nothing" deaf
 no_complaint() { ! dmesg | grep -E 'BUG|WARNING|Oops|lockup|rcu.*stall|hung_task'; }
 check "no complaint of the kernel" no_complaint
 check "rmmod" side_unload

@@ -18,6 +18,7 @@ use super::net::{wait_for, NetDevice, State};
 use super::transmit::{next_turn, transmit, Verdict};
 use crate::call::{Call, Violation};
 use crate::domain::Domain;
+use crate::fault_handler::watch::Hearing;
 use crate::side_stubs::setters;
 use crate::sys::cpu;
 use crate::sys::lock::BhLock;
@@ -108,6 +109,8 @@ pub(crate) struct Interface {
     vlans: BhLock<KVec<(u16, u16)>>,
     /// Packets that a dead driver had not sent, by their turns.
     unsent: BhLock<KVec<Unsent>>,
+    /// Whether it hears anything.
+    hearing: BhLock<Hearing>,
     /// Packets that came with interrupts off.
     pub(super) late: Late,
 }
@@ -203,6 +206,7 @@ pub(crate) fn begin(call: &Call<'_>, device: &NetDevice) -> Result<Arc<Interface
         settings: BhLock::new([const { None }; setters::COUNT]),
         vlans: BhLock::new(KVec::new()),
         unsent: BhLock::new(KVec::new()),
+        hearing: BhLock::new(Hearing::default()),
         late: Late::new()?,
     };
     Ok(Arc::new(interface, GFP_KERNEL)?)
@@ -325,6 +329,31 @@ impl State {
             longest = longest.max(since(&device.lock_holder, &device.lock_since));
         }
         longest
+    }
+}
+
+impl State {
+    /// For how many ms one of the interfaces has sent and heard nothing, if that is more than `bound`; once in each
+    /// silence. For a look about once a second.
+    pub(crate) fn silence_ms(&self, bound: u64) -> Option<u64> {
+        let mut at = None;
+        while let Some((handle, device)) = self.devices.after(at) {
+            at = Some(handle);
+            let Some(interface) = device.interface.as_ref() else {
+                continue;
+            };
+            let (sent, received) = (
+                device.real.last_transmit(),
+                device.received.load(Ordering::Relaxed),
+            );
+            let driver = device.domain.number;
+            let mut hearing = interface.hearing.lock();
+            let silent = hearing.look(cpu::now(), driver, sent, received, bound);
+            if silent.is_some() {
+                return silent;
+            }
+        }
+        None
     }
 }
 

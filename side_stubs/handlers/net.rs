@@ -92,7 +92,7 @@ pub(crate) struct NetDevice {
     /// The ring-3 library's loop that transmits several packets, and its call of a handler and a poll.
     pub(super) gather_function: u64,
     pub(super) interrupt_poll_function: u64,
-    /// Counts polls that received something.
+    /// Counts polls that received something, and packets that came outside of one.
     pub(super) received: AtomicU32,
     /// Packets that SIDE itself had to drop.
     pub(crate) dropped: AtomicU64,

@@ -208,6 +208,7 @@ fn device_of(call: &Call<'_>, handle: u64) -> Result<Arc<NetDevice>, Violation> 
 pub(crate) fn netif_rx(call: &mut Call<'_>) -> Outcome {
     let skb = call.domain.skb.get(call.arg(0))?;
     let device = device_of(call, call.arg(0))?;
+    device.received.fetch_add(1, Ordering::Relaxed);
     match take(call.domain, &device, skb, |len| {
         Packet::alloc(&device.real, len)
     })? {
@@ -221,6 +222,7 @@ pub(crate) fn netif_rx(call: &mut Call<'_>) -> Outcome {
 pub(crate) fn netif_receive(call: &mut Call<'_>) -> Outcome {
     let skb = call.domain.skb.get(call.arg(0))?;
     let device = device_of(call, call.arg(0))?;
+    device.received.fetch_add(1, Ordering::Relaxed);
     let now = !call.may_sleep() && is_poll(call.upcall);
     match take(call.domain, &device, skb, |len| {
         Packet::alloc(&device.real, len)

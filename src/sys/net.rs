@@ -189,6 +189,12 @@ impl RealDevice {
         }
     }
 
+    /// When the stack handed over the last packet, in jiffies.
+    pub(crate) fn last_transmit(&self) -> u64 {
+        // SAFETY: a live device.
+        unsafe { bindings::dev_trans_start(self.as_ptr()) as u64 }
+    }
+
     /// Calls `f` with the transmit lock of queue `n` held and bottom halves off, as the stack calls
     /// `ndo_start_xmit`.
     pub(crate) fn with_transmit_lock<R>(&self, n: u32, f: impl FnOnce() -> R) -> R {
