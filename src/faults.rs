@@ -9,7 +9,7 @@ use crate::fault_handler::classify::{Cause, Entry, Facts, Region, Wild};
 use crate::fault_handler::decode::{Insn, SegmentBases, MAX_LENGTH};
 use crate::fault_handler::emulate::{self, Action, Refusal, StringTransfer, VirtualFlags};
 use crate::fault_handler::verdict::{self, Verdict};
-use crate::pages::{Kind, Perm};
+use crate::pages::Perm;
 use crate::report::{self, Death};
 use crate::run::{Next, Upcall};
 use crate::side_stubs::contract::*;
@@ -57,7 +57,7 @@ impl Facts for DomainFacts<'_> {
             Some(mapping) => match (mapping.perm, mapping.kind) {
                 (Perm::ReadExecute, _) => Region::Text,
                 (Perm::Read, _) => Region::ReadOnly,
-                (Perm::ReadWrite, Kind::Ram) if on_stack => Region::Stack,
+                (Perm::ReadWrite, kind) if on_stack && kind.is_ram() => Region::Stack,
                 (Perm::ReadWrite, _) => Region::Data,
             },
             None if on_stack => Region::StackGuard,

@@ -10,10 +10,9 @@
 
 use crate::pages::{Kind, Perm, View};
 use crate::side_stubs::contract::{HEAP_BASE, HEAP_SPACE};
-use crate::sys::access::{Pages, PAGE};
-use kernel::alloc::flags::GFP_ATOMIC;
+use crate::sys::access::{quietly, Pages, PAGE};
 use kernel::prelude::*;
-use kernel::rbtree::RBTree;
+use kernel::rbtree::{RBTree, RBTreeNodeReservation};
 
 /// Addresses are handed out in units of this many bytes; a slab is one unit.
 const UNIT: u64 = 8 * PAGE;
@@ -207,8 +206,13 @@ impl Heap {
 
     fn new_slab(&mut self, view: &View, shift: u32) -> Result<u64> {
         self.admit(UNIT)?;
+        // Nothing fails once the pages are mapped: they would be free and the driver's at a time.
+        let list = &mut self.partial[(shift - MIN_SHIFT) as usize];
+        list.reserve(1, quietly())?;
+        let room = RBTreeNodeReservation::new(quietly())?;
         let pages = Pages::new(UNIT_ORDER)?;
         let base = self.reserve(UNIT)?;
+        view.prepare(base, UNIT)?;
         map(view, base, &pages)?;
         let slab = Slab {
             pages,
@@ -217,9 +221,10 @@ impl Heap {
             bitmap: [0; WORDS],
         };
         self.held += slab.pages.len();
-        self.units
-            .try_create_and_insert(base, Unit::Slab(slab), GFP_ATOMIC)?;
-        self.partial[(shift - MIN_SHIFT) as usize].push(base, GFP_ATOMIC)?;
+        self.units.insert(room.into_node(base, Unit::Slab(slab)));
+        let list = &mut self.partial[(shift - MIN_SHIFT) as usize];
+        // Room was made.
+        let _ = list.push(base, quietly());
         Ok(base)
     }
 
@@ -257,17 +262,19 @@ impl Heap {
             }
         }
         self.admit(len)?;
-        let mut pages = KVec::new();
-        match kind {
-            Contiguity::Physical => pages.push(Pages::new(order_of(bytes))?, GFP_ATOMIC)?,
-            Contiguity::Virtual => {
-                for _ in 0..len / PAGE {
-                    pages.push(Pages::new(0)?, GFP_ATOMIC)?;
-                }
-            }
+        let (count, order) = match kind {
+            Contiguity::Physical => (1, order_of(bytes)),
+            Contiguity::Virtual => (len / PAGE, 0),
+        };
+        let mut pages = KVec::with_capacity(count as usize, quietly())?;
+        for _ in 0..count {
+            pages.push(Pages::new(order)?, quietly())?;
         }
+        let room = RBTreeNodeReservation::new(quietly())?;
         // A gap of one unit after each run makes an overrun of the driver's a fault.
         let base = self.reserve(len + UNIT)?;
+        // Nothing fails once a page is mapped, as for a slab.
+        view.prepare(base, len)?;
         let mut at = base;
         for part in &pages {
             map(view, at, part)?;
@@ -282,8 +289,7 @@ impl Heap {
             live: true,
             _pages: pages,
         };
-        self.units
-            .try_create_and_insert(base, Unit::Run(run), GFP_ATOMIC)?;
+        self.units.insert(room.into_node(base, Unit::Run(run)));
         Ok(base)
     }
 
@@ -345,7 +351,7 @@ impl Heap {
                 self.live -= 1 << shift;
                 if was_full {
                     // Without memory for the list the slab's room is lost until it fills again.
-                    let _ = self.partial[(shift - MIN_SHIFT) as usize].push(base, GFP_ATOMIC);
+                    let _ = self.partial[(shift - MIN_SHIFT) as usize].push(base, quietly());
                 }
                 Ok(())
             }
@@ -358,7 +364,7 @@ impl Heap {
                 }
                 run.live = false;
                 self.live -= run.len;
-                let _ = self.idle.push(base, GFP_ATOMIC);
+                let _ = self.idle.push(base, quietly());
                 Ok(())
             }
         }

@@ -4,12 +4,12 @@
 //! windows, and the checked ways to reach them.
 
 use crate::heap::{BadFree, Heap};
-use crate::pages::{Kind, Perm, View};
+use crate::pages::{Kind, Mapping, Perm, View};
 use crate::side_stubs::arguments::{self, Claims, Use};
 use crate::side_stubs::contract::*;
 use crate::side_stubs::rings::{IOVA_PAGES, IOVA_SLOTS};
 use crate::sys::access::{
-    self, bytes_of, bytes_of_mut, zeroed, Fault, Pages, Plain, SharedWord, Window, PAGE,
+    self, quietly, bytes_of, bytes_of_mut, zeroed, Fault, Pages, Plain, SharedWord, Window, PAGE,
 };
 use crate::sys::{cpu, lock::BhLock};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -175,7 +175,7 @@ impl Memory {
 
     fn keep(&self, pages: Pages) -> Result {
         self.fixed.fetch_add(pages.len(), Ordering::Relaxed);
-        self.regions.lock().push(pages, GFP_ATOMIC)?;
+        self.regions.lock().push(pages, quietly())?;
         Ok(())
     }
 
@@ -286,13 +286,15 @@ impl Memory {
     }
 
     /// The physical address of `[address, address + len)` if that is contiguous writable memory of
-    /// the domain, as DMA needs it.
+    /// the domain, as DMA needs it, which stays until the domain ends: not coherent memory.
     pub(crate) fn contiguous(&self, address: u64, len: u64) -> Result<u64, Fault> {
         self.check(address, core::cmp::max(len, 1), true)?;
-        let start = self.view.translate(address).ok_or(Fault(address))?.phys;
+        let is_heap = |mapping: &Mapping| mapping.kind == Kind::Ram;
+        let first = self.view.translate(address).filter(is_heap);
+        let start = first.ok_or(Fault(address))?.phys;
         let mut at = (address / PAGE + 1) * PAGE;
         while at < address + len {
-            match self.view.translate(at) {
+            match self.view.translate(at).filter(is_heap) {
                 Some(mapping) if mapping.phys == start + (at - address) => {}
                 _ => return Err(Fault(at)),
             }
@@ -328,13 +330,14 @@ impl Memory {
             let page = address_to_page(address + n * PAGE);
             if self.view.translate(page).is_none() {
                 let backing = Pages::new(0)?;
-                self.view.map(
-                    page / PAGE * PAGE,
-                    backing.phys(),
-                    Perm::ReadWrite,
-                    Kind::Ram,
-                )?;
+                let (place, phys) = (page / PAGE * PAGE, backing.phys());
+                // Kept first: a page that is mapped is not given back.
                 self.keep(backing)?;
+                match self.view.map(place, phys, Perm::ReadWrite, Kind::Ram) {
+                    // Another CPU was first.
+                    Err(error) if error == EEXIST => {}
+                    other => other?,
+                }
             }
             self.fill(page, 0, STRUCT_PAGE_SIZE as usize)
                 .map_err(|_| EFAULT)?;
@@ -399,8 +402,12 @@ impl Memory {
         if n >= STACK_COUNT {
             return Err(EBUSY);
         }
+        // Nothing fails once the pages are mapped: they would be free and the driver's at a time.
+        stacks.made.reserve(1, GFP_ATOMIC)?;
+        stacks.free.reserve(STACK_COUNT, GFP_ATOMIC)?;
         let pages = Pages::new(2)?;
         let top = stack_top(n as u16);
+        self.view.prepare(top - STACK_SIZE, STACK_SIZE)?;
         for offset in (0..STACK_SIZE).step_by(PAGE as usize) {
             let va = top - STACK_SIZE + offset;
             self.view
@@ -408,8 +415,8 @@ impl Memory {
         }
         let window = Window::new(&pages);
         window.set_word(STACK_SIZE - STACK_RETURN, to);
-        stacks.made.push((pages, window), GFP_ATOMIC)?;
-        stacks.free.reserve(STACK_COUNT, GFP_ATOMIC)?;
+        // Room was made.
+        let _ = stacks.made.push((pages, window), GFP_ATOMIC);
         Ok((n as u16, top))
     }
 
@@ -443,6 +450,9 @@ impl Memory {
         if len > MMIO_SPACE || base + len > MMIO_BASE + MMIO_SPACE {
             return Err(ENOMEM);
         }
+        // Nothing fails once a page is mapped, which nobody would take away.
+        windows.reserve(1, quietly())?;
+        self.view.prepare(base, len)?;
         for offset in (0..len).step_by(PAGE as usize) {
             if !hidden(phys + offset) {
                 self.view
@@ -451,15 +461,16 @@ impl Memory {
         }
         match old {
             Some(n) => windows[n].live = true,
-            None => windows.push(
-                Registers {
+            None => {
+                let window = Registers {
                     base,
                     phys,
                     len,
                     live: true,
-                },
-                GFP_ATOMIC,
-            )?,
+                };
+                // Room was made.
+                let _ = windows.push(window, quietly());
+            }
         }
         Ok(base)
     }
@@ -527,7 +538,7 @@ impl Memory {
         for offset in (0..len).step_by(PAGE as usize) {
             if let Err(error) =
                 self.view
-                    .map(base + offset, phys(offset), Perm::ReadWrite, Kind::Ram)
+                    .map(base + offset, phys(offset), Perm::ReadWrite, Kind::Coherent)
             {
                 self.unmap_foreign(base, len);
                 return Err(error);
@@ -543,7 +554,7 @@ impl Memory {
         }
         self.heap.lock().uncharge(len);
         // Without memory for the list the addresses are not used again.
-        let _ = self.foreign.lock().push((base, len), GFP_ATOMIC);
+        let _ = self.foreign.lock().push((base, len), quietly());
     }
 
     /// Returns when nobody uses what was unmapped before the call. Process context.
@@ -566,10 +577,10 @@ impl Claims for Memory {
     fn page(&self, address: u64) -> Option<Use> {
         let mapping = self.view.translate(address)?;
         match (mapping.kind, mapping.perm) {
-            (Kind::Ram, Perm::Read) => Some(Use::Read),
-            (Kind::Ram, Perm::ReadWrite) => Some(Use::Write),
-            (Kind::Ram, Perm::ReadExecute) => Some(Use::Execute),
-            _ => None,
+            (Kind::Mmio, _) => None,
+            (_, Perm::Read) => Some(Use::Read),
+            (_, Perm::ReadWrite) => Some(Use::Write),
+            (_, Perm::ReadExecute) => Some(Use::Execute),
         }
     }
 }

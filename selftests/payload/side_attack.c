@@ -678,7 +678,7 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(ethtool_answers), A(string_endless), A(driver_unknown), A(driver_name),
 	A(driver_table), A(ports_foreign), A(region_foreign), A(region_unclaimed), A(pm_request), A(pm_unknown),
 	A(rtnl_of_another), A(rtnl_left), A(netdev_lock_left), A(driver_in_probe), A(driver_under_rtnl), A(driver_under_lock),
-	A(driver_for_bridge), A(drivers), A(coherent_stale), A(coherent_mapped), A(irq_waits), A(mutex_init_held), A(mutexes), A(timers), A(work_items), A(latency_twice),
+	A(driver_for_bridge), A(drivers), A(coherent_stale), A(coherent_mapped), A(random_long), A(vmalloc_atomic), A(irq_waits), A(mutex_init_held), A(mutexes), A(timers), A(work_items), A(latency_twice),
 	A(latency_unknown), A(clock_unknown), A(sleep_range),
 	A(dma_large), A(dma_mask_narrow), A(dma_mask_empty), A(managed), A(pm_self_wait), A(power_unsaved),
 	A(irq_frees_neighbour), A(irq_not_started), A(irq_no_suspend),

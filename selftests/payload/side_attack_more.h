@@ -222,6 +222,15 @@ ATTACK(coherent_mapped)
 	coherent = dma_alloc_coherent(dev, PAGE_SIZE, &bus, GFP_KERNEL);
 	dma_map_single(dev, coherent, 64, DMA_TO_DEVICE);
 }
+/* Work without end in one call that may be made in atomic context. */
+ATTACK(random_long) { get_random_bytes(vmalloc(8 << 20), 8 << 20); }
+static void allocate_in_timer(struct timer_list *t) { vmalloc(4096); }
+ATTACK(vmalloc_atomic)
+{
+	timer_setup(&timer, allocate_in_timer, 0);
+	mod_timer(&timer, jiffies + 1);
+	msleep(100);
+}
 static int count_strings(struct net_device *d, int set) { return set == ETH_SS_PRIV_FLAGS ? 1000 : 0; }
 static u32 private_flags(struct net_device *d) { return 0; }
 static void silly_ring(struct net_device *d, struct ethtool_ringparam *ring,

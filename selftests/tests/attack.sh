@@ -148,7 +148,9 @@ driver_under_lock netdev-lock-held
 driver_for_bridge none
 drivers none
 coherent_stale unmapped-address
-coherent_mapped dma-coherent
+coherent_mapped bad-pointer
+random_long bad-range
+vmalloc_atomic sleep-in-atomic
 ethtool_answers none ask_ethtool
 string_endless string-too-long
 driver_unknown unregister-unknown-driver

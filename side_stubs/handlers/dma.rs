@@ -21,12 +21,12 @@ use super::pci::PciDevice;
 use crate::call::{errno, int, Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::side_stubs::contract::page_to_address;
-use crate::sys::access::PAGE;
+use crate::sys::access::{quietly, PAGE};
 use crate::sys::defer;
 use crate::sys::dma::{self, Coherent, Direction, DmaSpace, MAPPING_ERROR};
 use crate::sys::lock::BhLock;
 use crate::sys::pci::PciRef;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::rbtree::{RBTree, RBTreeNodeReservation};
@@ -36,6 +36,10 @@ use kernel::sync::Arc;
 const COHERENT_MAX: u64 = 16 << 20;
 /// The largest streaming mapping.
 const MAPPING_MAX: u64 = 4 << 20;
+/// Streaming mappings that a domain may have: what the watchdog says is asked once a second only.
+const MAPPINGS_MAX: u64 = 1 << 18;
+/// How often the same memory may be mapped to the same address at a time.
+const SAME_MAX: u32 = 1 << 16;
 
 struct Mapping {
     device: Arc<PciDevice>,
@@ -57,6 +61,8 @@ struct Block {
 pub(crate) struct State {
     /// Streaming mappings by device (its shadow) and bus address.
     mappings: BhLock<RBTree<(u64, u64), Mapping>>,
+    /// How many there are.
+    mapped: AtomicU64,
     /// Coherent blocks by domain address.
     blocks: BhLock<RBTree<u64, Block>>,
     /// Memory that is to be freed where sleeping is allowed.
@@ -79,7 +85,7 @@ static QUARANTINE: BhLock<KVec<Quarantined>> = BhLock::new(KVec::new());
 impl State {
     /// How many streaming mappings and coherent blocks there are.
     pub(crate) fn count(&self) -> (u64, u64) {
-        let mappings = self.mappings.lock().values().count() as u64;
+        let mappings = self.mapped.load(Ordering::Relaxed);
         let blocks = self.blocks.lock();
         let in_use = blocks.values().filter(|block| block.asked != 0).count();
         (mappings, in_use as u64)
@@ -88,32 +94,12 @@ impl State {
     pub(crate) fn new() -> Self {
         State {
             mappings: BhLock::new(RBTree::new()),
+            mapped: AtomicU64::new(0),
             blocks: BhLock::new(RBTree::new()),
             discarded: BhLock::new(KVec::new()),
             spaces: BhLock::new(KVec::new()),
             quarantined: AtomicBool::new(false),
         }
-    }
-
-    /// Whether any of the `len` bytes at `address` is coherent memory.
-    fn is_coherent(&self, address: u64, len: u64) -> bool {
-        let blocks = self.blocks.lock();
-        // The first block above, or the last one if there is none above.
-        let below = match blocks.cursor_lower_bound(&address) {
-            Some(cursor) => {
-                if *cursor.current().0 - address < len {
-                    return true;
-                }
-                cursor
-                    .peek_prev()
-                    .map(|(start, block)| (*start, block.memory.len()))
-            }
-            None => blocks.cursor_back().map(|cursor| {
-                let (start, block) = cursor.current();
-                (*start, block.memory.len())
-            }),
-        };
-        below.is_some_and(|(start, held)| address - start < held)
     }
 
     /// Makes the space of a device that a driver of the domain is about to be given.
@@ -237,15 +223,16 @@ fn release_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
 
 fn unmap_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
     buffers::release(domain, &which);
+    let mut from = (0, 0);
     loop {
         let mut mappings = domain.dma.mappings.lock();
-        let found = mappings
-            .iter()
-            .find(|(_, m)| which(&m.device))
-            .map(|(key, _)| *key);
-        let Some(key) = found else { break };
+        let Some(key) = next(&mut mappings, &from, |m| which(&m.device)) else {
+            break;
+        };
+        from = key;
         let mapping = mappings.remove(&key);
         drop(mappings);
+        domain.dma.mapped.fetch_sub(1, Ordering::Relaxed);
         if let Some(m) = mapping {
             for _ in 0..m.count {
                 m.device
@@ -256,19 +243,32 @@ fn unmap_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
     }
 }
 
+/// The first key from `from` on whose value `which` accepts.
+fn next<K: Ord + Copy, V>(
+    tree: &mut RBTree<K, V>,
+    from: &K,
+    which: impl Fn(&V) -> bool,
+) -> Option<K> {
+    let mut cursor = tree.cursor_lower_bound_mut(from)?;
+    while !which(cursor.current().1) {
+        cursor = cursor.move_next()?;
+    }
+    Some(*cursor.current().0)
+}
+
 /// Gives blocks of coherent memory back. Process context.
 fn free_if(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> bool) {
     let mut gone: RBTree<u64, Block> = RBTree::new();
+    let mut from = 0;
     loop {
         let mut blocks = domain.dma.blocks.lock();
-        let found = blocks
-            .iter()
-            .find(|(_, b)| which(&b.device))
-            .map(|(key, _)| *key);
-        let node = found.and_then(|key| blocks.remove_node(&key));
-        drop(blocks);
-        let Some(node) = node else { break };
-        gone.insert(node);
+        let Some(key) = next(&mut blocks, &from, |block| which(&block.device)) else {
+            break;
+        };
+        from = key;
+        if let Some(node) = blocks.remove_node(&key) {
+            gone.insert(node);
+        }
     }
     if gone.is_empty() {
         return;
@@ -371,10 +371,6 @@ pub(crate) fn map_page(call: &mut Call<'_>) -> Outcome {
     if let Some(bus) = buffers::map(call.domain, &device, address, len, direction) {
         return Ok(bus);
     }
-    // It goes with its own device, and another would keep the mapping.
-    if call.domain.dma.is_coherent(address, len) {
-        return Err(Violation::new("dma-coherent", address));
-    }
     let Some(bus) = device.space.map(phys, len, direction, attributes) else {
         return Ok(MAPPING_ERROR);
     };
@@ -414,8 +410,12 @@ fn enter(
         if mapping.len != len || mapping.direction != direction {
             return Err(Violation::new("dma-overlap", bus));
         }
-        mapping.count += 1;
-        return Ok(true);
+        let more = mapping.count < SAME_MAX;
+        mapping.count += u32::from(more);
+        return Ok(more);
+    }
+    if call.domain.dma.mapped.load(Ordering::Relaxed) >= MAPPINGS_MAX {
+        return Ok(false);
     }
     let mapping = Mapping {
         device: device.clone(),
@@ -424,9 +424,12 @@ fn enter(
         attributes,
         count: 1,
     };
-    Ok(mappings
-        .try_create_and_insert(key, mapping, GFP_ATOMIC)
-        .is_ok())
+    let entered = mappings
+        .try_create_and_insert(key, mapping, quietly())
+        .is_ok();
+    let more = u64::from(entered);
+    call.domain.dma.mapped.fetch_add(more, Ordering::Relaxed);
+    Ok(entered)
 }
 
 /// Takes the mappings of `device` that begin in `[bus, bus + len)` out of the ledger and undoes
@@ -441,7 +444,10 @@ pub(super) fn absorb(domain: &Domain, device: &Arc<PciDevice>, bus: u64, len: u6
                 .filter(|(shadow, at)| *shadow == device.shadow && *at < bus + len);
             let Some(key) = found else { return };
             match mappings.remove(&key) {
-                Some(mapping) => (key.1, mapping),
+                Some(mapping) => {
+                    domain.dma.mapped.fetch_sub(1, Ordering::Relaxed);
+                    (key.1, mapping)
+                }
                 None => return,
             }
         };
@@ -479,6 +485,7 @@ pub(crate) fn unmap_page(call: &mut Call<'_>) -> Outcome {
         mapping.count -= 1;
         if mapping.count == 0 {
             mappings.remove(&key);
+            call.domain.dma.mapped.fetch_sub(1, Ordering::Relaxed);
         }
     }
     device.space.unmap(bus, len, direction, call.arg(4));

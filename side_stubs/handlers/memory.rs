@@ -182,7 +182,7 @@ pub(crate) fn size_roundup(call: &mut Call<'_>) -> Outcome {
 /// `void *__kvmalloc_node_noprof(size_t size, kmem_buckets *, ulong align, gfp_t, int node)`
 pub(crate) fn kvmalloc_node(call: &mut Call<'_>) -> Outcome {
     let (size, flags) = (call.arg(0), call.arg(3));
-    match size > PAGE {
+    match size > PAGE && call.may_sleep() {
         true => vmalloc_of(call, size),
         false => kmalloc_of(call, size, flags),
     }
@@ -371,9 +371,22 @@ pub(crate) fn page_frag_cache_drain(call: &mut Call<'_>) -> Outcome {
     Ok(0)
 }
 
+/// Bytes over which one call computes a checksum, and which one call makes at random: what it takes is charged to
+/// no upcall as long as it is short.
+const CRC_MAX: u64 = 1 << 20;
+const RANDOM_MAX: u64 = 1 << 16;
+
+fn within(len: u64, most: u64) -> Result<(), Violation> {
+    match len <= most {
+        true => Ok(()),
+        false => Err(Violation::new("bad-range", len)),
+    }
+}
+
 /// `u32 crc32_le(u32, const void *, size_t)`
 pub(crate) fn crc32_le(call: &mut Call<'_>) -> Outcome {
     let (mut crc, mut at, mut left) = (call.uint(0), call.arg(1), call.arg(2));
+    within(left, CRC_MAX)?;
     call.domain.memory.check(at, left, false)?;
     let mut buffer = [0; 256];
     while left > 0 {
@@ -389,6 +402,7 @@ pub(crate) fn crc32_le(call: &mut Call<'_>) -> Outcome {
 /// `void get_random_bytes(void *, size_t)`
 pub(crate) fn get_random_bytes(call: &mut Call<'_>) -> Outcome {
     let (mut at, mut left) = (call.arg(0), call.arg(1));
+    within(left, RANDOM_MAX)?;
     call.domain.memory.check(at, left, true)?;
     let mut buffer = [0; 64];
     while left > 0 {

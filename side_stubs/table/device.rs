@@ -30,7 +30,7 @@ pub(crate) const IMPORTS: &[Import] = &[
     gate(
         "vmalloc_array_noprof",
         &[Word, Word],
-        Any,
+        Sleep,
         memory::vmalloc_array,
     ),
     // Firmware.

@@ -4,7 +4,7 @@
 
 use crate::side_stubs::handlers::memory::*;
 use crate::side_stubs::policy::Arg::*;
-use crate::side_stubs::policy::Where::Any;
+use crate::side_stubs::policy::Where::{Any, Sleep};
 use crate::side_stubs::policy::*;
 
 pub(crate) const IMPORTS: &[Import] = &[
@@ -52,10 +52,10 @@ pub(crate) const IMPORTS: &[Import] = &[
     gate("kvfree", &[Word], Any, kfree),
     gate("kvfree_call_rcu", &[Word, Word], Any, kvfree_rcu),
     gate("ksize", &[Word], Any, ksize),
-    gate("vmalloc_noprof", &[Word], Any, vmalloc),
-    gate("vmalloc_node_noprof", &[Word, Word], Any, vmalloc),
-    gate("vzalloc_noprof", &[Word], Any, vmalloc),
-    gate("vzalloc_node_noprof", &[Word, Word], Any, vmalloc),
+    gate("vmalloc_noprof", &[Word], Sleep, vmalloc),
+    gate("vmalloc_node_noprof", &[Word, Word], Sleep, vmalloc),
+    gate("vzalloc_noprof", &[Word], Sleep, vmalloc),
+    gate("vzalloc_node_noprof", &[Word, Word], Sleep, vmalloc),
     gate(
         "__kvmalloc_node_noprof",
         &[Word, Word, Word, Word, Word],

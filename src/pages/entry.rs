@@ -27,6 +27,8 @@ pub(crate) const ACCESSED: u64 = 1 << 5;
 pub(crate) const DIRTY: u64 = 1 << 6;
 /// A bit that the CPU ignores: the leaf is device memory.
 pub(crate) const IS_MMIO: u64 = 1 << 9;
+/// Another one: the leaf is coherent memory.
+pub(crate) const IS_COHERENT: u64 = 1 << 10;
 /// Not executable.
 pub(crate) const NO_EXECUTE: u64 = 1 << 63;
 /// The physical address in an entry.
@@ -48,8 +50,17 @@ pub(crate) enum Perm {
 pub(crate) enum Kind {
     /// Ordinary memory, cached.
     Ram,
+    /// Memory that a device and the processor share, which goes with the device.
+    Coherent,
     /// Device registers, uncached.
     Mmio,
+}
+
+impl Kind {
+    /// Whether it is memory.
+    pub(crate) const fn is_ram(self) -> bool {
+        matches!(self, Kind::Ram | Kind::Coherent)
+    }
 }
 
 /// What a domain address leads to.
@@ -87,6 +98,7 @@ pub(crate) const fn user_leaf(phys: u64, perm: Perm, kind: Kind) -> u64 {
     };
     let memory = match kind {
         Kind::Ram => 0,
+        Kind::Coherent => IS_COHERENT,
         Kind::Mmio => WRITE_THROUGH | CACHE_DISABLE | IS_MMIO,
     };
     phys | PRESENT | USER | ACCESSED | rights | memory
@@ -116,6 +128,8 @@ pub(crate) const fn decode_user_leaf(entry: u64) -> Option<Mapping> {
     };
     let kind = if entry & IS_MMIO != 0 {
         Kind::Mmio
+    } else if entry & IS_COHERENT != 0 {
+        Kind::Coherent
     } else {
         Kind::Ram
     };
@@ -138,7 +152,7 @@ mod tests {
     #[test]
     fn leaves_decode_to_what_they_were_made_of() {
         for perm in [Perm::Read, Perm::ReadWrite, Perm::ReadExecute] {
-            for kind in [Kind::Ram, Kind::Mmio] {
+            for kind in [Kind::Ram, Kind::Coherent, Kind::Mmio] {
                 let entry = user_leaf(0x1234_5000, perm, kind);
                 assert_eq!(
                     decode_user_leaf(entry),

@@ -71,6 +71,22 @@ impl View {
         })
     }
 
+    /// Makes the tables for `[va, va + len)`: [`View::map`] fails there only where something is mapped. Any context.
+    pub(crate) fn prepare(&self, va: u64, len: u64) -> Result {
+        const SPAN: u64 = PAGE_SIZE * entry::ENTRIES as u64;
+        let mut at = va / SPAN * SPAN;
+        while at < va + len {
+            if at >= DOMAIN_END {
+                return Err(EINVAL);
+            }
+            self.lower
+                .table()
+                .make(self.levels - 1, at, entry::user_table)?;
+            at += SPAN;
+        }
+        Ok(())
+    }
+
     /// Maps one page at a domain address. Any context. `EEXIST` when something is there already.
     pub(crate) fn map(&self, va: u64, phys: u64, perm: Perm, kind: Kind) -> Result {
         if !entry::is_mappable(va, phys) {

@@ -8,6 +8,8 @@
 
 use super::bindings;
 use crate::pages::{Kind, Perm, View};
+use kernel::alloc::flags::{GFP_ATOMIC, __GFP_NOWARN};
+use kernel::alloc::Flags;
 use kernel::prelude::*;
 use kernel::sync::rcu;
 
@@ -17,6 +19,12 @@ pub(crate) struct Fault(
     /// The first address that failed.
     pub(crate) u64,
 );
+
+/// For lists whose length a driver decides: it may be long, and that there is no memory for it is the driver's
+/// concern alone.
+pub(crate) fn quietly() -> Flags {
+    GFP_ATOMIC | __GFP_NOWARN
+}
 
 /// Bytes in a page.
 pub(crate) const PAGE: u64 = 4096;
@@ -77,7 +85,7 @@ fn each(
         let _reading = rcu::read_lock();
         let at = address.checked_add(done as u64).ok_or(Fault(address))?;
         let mapping = view.translate(at).ok_or(Fault(at))?;
-        if mapping.kind != Kind::Ram || (write && mapping.perm != Perm::ReadWrite) {
+        if !mapping.kind.is_ram() || (write && mapping.perm != Perm::ReadWrite) {
             return Err(Fault(at));
         }
         let part = core::cmp::min(len - done, (PAGE - at % PAGE) as usize);

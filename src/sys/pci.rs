@@ -227,11 +227,16 @@ impl PciRef {
         unsafe { (*self.raw()).msix_cap }
     }
 
-    /// Resource `n`.
+    /// Resource `n`, if the kernel has given it an address: what was not placed has its length at 0, or where something
+    /// else is.
     pub(crate) fn resource(&self, n: usize) -> Option<Resource> {
+        const NOWHERE: u64 = (bindings::IORESOURCE_UNSET | bindings::IORESOURCE_DISABLED) as u64;
         // SAFETY: the array lies in the live structure; the kernel changes it only while no driver
         // is bound.
         let resource = unsafe { (*addr_of!((*self.raw()).resource)).get(n)? };
+        if resource.flags as u64 & NOWHERE != 0 || resource.start == 0 || resource.parent.is_null() {
+            return None;
+        }
         Some(Resource {
             start: resource.start,
             end: resource.end,

@@ -36,6 +36,8 @@ const ID: u64 = after(DRIVER_NAME, 64);
 const BRIDGE: u64 = after(ID, layout::ID);
 const SIZE: u64 = after(BRIDGE, layout::PCI_DEV);
 
+/// `PCI_STD_NUM_BARS`
+const BARS: usize = 6;
 /// The largest number that one driver may take off or put on the runtime usage count.
 const USAGE_MAX: i32 = 64;
 /// Managed things that one device may have.
@@ -157,7 +159,8 @@ impl PciDevice {
         device.fill(domain, driver_name).map_err(|_| EFAULT)?;
         domain.pci.devices.insert(shadow, device.clone())?;
         if device.bridge.is_some() {
-            domain.pci.bridges.insert(shadow + BRIDGE, device.clone())?;
+            let entered = domain.pci.bridges.insert(shadow + BRIDGE, device.clone());
+            entered.inspect_err(|_| drop(domain.pci.devices.remove(shadow)))?;
         }
         Ok(device)
     }
@@ -392,9 +395,8 @@ impl PciDevice {
         for window in &held.windows {
             domain.memory.unmap_registers(window.base);
         }
-        if !held.windows.is_empty() {
-            domain.memory.settle();
-        }
+        // One that the driver has unmapped itself may be in use by a CPU, too.
+        domain.memory.settle();
         held.windows.clear();
         self.close_ports(domain);
         if held.regions != 0 {
@@ -432,7 +434,9 @@ impl PciDevice {
         let entries = u64::from(control & 0x7ff) + 1;
         for (register, bytes) in [(4, entries * 16), (8, entries.div_ceil(64) * 8)] {
             let (place, _) = self.raw.read_config(capability + register, 4);
-            let Some(bar) = self.raw.resource((place & 7) as usize) else {
+            // A card that does not answer reads as all ones.
+            let bar = Some(place as usize & 7).filter(|bar| *bar < BARS);
+            let Some(bar) = bar.and_then(|bar| self.raw.resource(bar)) else {
                 return true;
             };
             let start = (bar.start + u64::from(place & !7)) / PAGE * PAGE;
