@@ -231,6 +231,65 @@ ATTACK(vmalloc_atomic)
 	mod_timer(&timer, jiffies + 1);
 	msleep(100);
 }
+/* The kernel asks for the features of a device that it has just registered before it makes the queues' disciplines. */
+static netdev_features_t wakes(struct net_device *d, netdev_features_t features)
+{
+	netif_tx_stop_all_queues(d);
+	netif_tx_wake_queue(netdev_get_tx_queue(d, 0));
+	netif_schedule_queue(netdev_get_tx_queue(d, 0));
+	if (netif_set_real_num_tx_queues(d, 1))
+		netif_tx_stop_all_queues(d);
+	netif_tx_wake_all_queues(d);
+	return features;
+}
+ATTACK(wake_in_register)
+{
+	ops.ndo_fix_features = wakes;
+	answer = register_netdev(netdev);
+}
+/* Removed while another task waits for the device's lock to enable it. */
+static void enable_napi(struct work_struct *work) { napi_enable(&napi); }
+static DECLARE_WORK(enabler, enable_napi);
+ATTACK(napi_enable_removed)
+{
+	netif_napi_add(netdev, &napi, poll);
+	netdev_lock(netdev);
+	schedule_work(&enabler);
+	msleep(100);
+	__netif_napi_del_locked(&napi);
+	netdev_unlock(netdev);
+	flush_work(&enabler);
+}
+static void hold_netdev(struct work_struct *work)
+{
+	netdev_lock(netdev);
+	msleep(1000);
+	netdev_unlock(netdev);
+}
+static DECLARE_WORK(netdev_holder, hold_netdev);
+ATTACK(free_locked_elsewhere)
+{
+	netif_napi_add(netdev, &napi, poll);
+	schedule_work(&netdev_holder);
+	msleep(200);
+	rtnl_lock();
+	free_netdev(netdev);
+}
+/* Each costs the kernel more than the driver. */
+ATTACK(many_devices)
+{
+	while (alloc_etherdev_mqs(0, 1, 256))
+		;
+}
+/* The kernel is not done with it before RTNL is let go. */
+ATTACK(free_under_rtnl)
+{
+	answer = register_netdev(netdev);
+	rtnl_lock();
+	unregister_netdevice(netdev);
+	free_netdev(netdev);
+	rtnl_unlock();
+}
 static int count_strings(struct net_device *d, int set) { return set == ETH_SS_PRIV_FLAGS ? 1000 : 0; }
 static u32 private_flags(struct net_device *d) { return 0; }
 static void silly_ring(struct net_device *d, struct ethtool_ringparam *ring,

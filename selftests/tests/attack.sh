@@ -151,6 +151,11 @@ coherent_stale unmapped-address
 coherent_mapped bad-pointer
 random_long bad-range
 vmalloc_atomic sleep-in-atomic
+wake_in_register none
+napi_enable_removed not-a-napi
+free_locked_elsewhere netdev-lock-held
+many_devices too-many-devices
+free_under_rtnl none
 ethtool_answers none ask_ethtool
 string_endless string-too-long
 driver_unknown unregister-unknown-driver

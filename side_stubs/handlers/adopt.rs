@@ -256,15 +256,17 @@ pub(crate) fn adopt(
     let mut at = None;
     while let Some((handle, napi)) = domain.net.napis.after(at) {
         at = Some(handle);
-        if napi.belongs_to(device.handle) && napis.push(napi, GFP_KERNEL).is_err() {
+        if napi.belongs_to(device.handle) && napis.push((napi, false), GFP_KERNEL).is_err() {
             device.real.unlock();
             return Ok(Err(ENOMEM));
         }
     }
-    for napi in &napis {
-        napi.leave();
+    for (napi, enabled) in napis.iter_mut() {
+        *enabled = napi.leave().inspect_err(|_| device.real.unlock())?;
     }
     net::synchronize();
+    let queues: [[u8; 4]; 2] = [DEVICE_REAL_NUM_TX, DEVICE_REAL_NUM_RX].map(|at| device.real.field(at));
+    let [tx, rx] = queues.map(u32::from_ne_bytes);
     let link = device.real.state() & STATE_NO_CARRIER == 0;
     device.veil.bits.store(
         FRESH | QUIET | if link { LINK } else { 0 },
@@ -272,15 +274,19 @@ pub(crate) fn adopt(
     );
     device.real.adopt(&interface.real);
     device.registered.store(true, Ordering::Release);
+    device.scheduled.store(true, Ordering::Release);
     device.interface.populate(interface.clone());
     if let Err(error) = device.real.adopt_tables() {
         return Ok(Err(error));
     }
     wait_for(domain, "netdev-lock-timeout", || device.real.try_lock())?;
-    for napi in &napis {
-        napi.join();
+    for (napi, enabled) in &napis {
+        napi.join(*enabled);
     }
     device.real.unlock();
+    if !device.real.set_real_queues(tx, rx) {
+        return Ok(Err(ENOMEM));
+    }
     if let Some(before) = interface.owner() {
         let counted = *before.last_stats.lock();
         *device.base.lock() = counted;
@@ -390,12 +396,17 @@ impl NetDevice {
         state
     }
 
+    /// Whether the stack may be told of the carrier: an event of a device that is unregistered would outlast it
+    /// (net/core/link_watch.c). Under the lock of the carrier.
+    fn may_have_events(&self) -> bool {
+        self.real.field::<1>(DEVICE_REG_STATE)[0] <= NETREG_REGISTERED
+    }
+
     /// `netif_carrier_on` or `netif_carrier_off` by the driver.
     pub(crate) fn set_carrier(&self, on: bool) {
         let guard = self.veil.carrier.lock();
         if !self.veil.is_quiet() {
-            // An event of a device that is unregistered would outlast it (net/core/link_watch.c).
-            if self.real.field::<1>(DEVICE_REG_STATE)[0] <= NETREG_REGISTERED {
+            if self.may_have_events() {
                 self.real.set_carrier(on);
             }
         } else if on {
@@ -565,7 +576,10 @@ impl NetDevice {
 
     fn tell_all(self: &Arc<Self>, interface: &Interface) -> Result<Option<Arc<NetDevice>>> {
         let (features, mtu, address) = self.real.fresh().ok_or(EINVAL)?;
-        if !interface.registered.load(Ordering::Acquire) {
+        // Its driver may have unregistered it again.
+        if !interface.registered.load(Ordering::Acquire)
+            || !self.registered.load(Ordering::Acquire)
+        {
             return Err(ENODEV);
         }
         if self.real.mtu() != mtu {
@@ -635,7 +649,8 @@ impl NetDevice {
     /// Ends the veil: the packets that wait are sent, the carrier is what the driver says, and the
     /// queues run. Process context.
     pub(crate) fn lift(self: &Arc<Self>) {
-        if !self.veil.is_quiet() || self.domain.is_dead() {
+        let registered = self.registered.load(Ordering::Acquire);
+        if !self.veil.is_quiet() || self.domain.is_dead() || !registered {
             return;
         }
         // A driver that dies on its way into sleep has detached the device, and nobody else will attach
@@ -648,13 +663,18 @@ impl NetDevice {
         {
             let _guard = self.veil.carrier.lock();
             let bits = self.veil.bits.fetch_and(!QUIET, Ordering::AcqRel);
-            self.real.set_carrier(bits & LINK != 0);
+            if self.may_have_events() {
+                self.real.set_carrier(bits & LINK != 0);
+            }
         }
         self.sync_state();
         self.real.touch_watchdog(self.tx_queues);
         self.sync_queues();
         if had_carrier && self.real.is_running() {
-            self.real.announce_carrier();
+            let _guard = self.veil.carrier.lock();
+            if self.may_have_events() {
+                self.real.announce_carrier();
+            }
         }
         if let Some(interface) = self.interface.as_ref() {
             interface.transmit_late();

@@ -20,7 +20,7 @@ use crate::sys::lock::BhLock;
 use crate::sys::napi::Twin;
 use crate::sys::net_layout::*;
 use crate::sys::{cpu, net};
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{Arc, ArcBorrow};
 
@@ -34,6 +34,8 @@ struct Claims {
     /// Being disabled: no new claim.
     closing: bool,
     enabled: bool,
+    /// The kernel knows it: changes under the device's lock only.
+    listed: bool,
 }
 
 /// One NAPI instance of a driver.
@@ -51,7 +53,6 @@ pub(crate) struct Napi {
     polling: AtomicU64,
     polls: AtomicU64,
     budget: AtomicI32,
-    listed: AtomicBool,
     /// The buffer that `napi_get_frags` gave the driver and `napi_gro_frags` has not taken; 0 if
     /// there is none.
     pub(crate) fragments: AtomicU64,
@@ -212,7 +213,7 @@ impl Napi {
 
     fn prepare(&self) -> bool {
         let mut claims = self.claims.lock();
-        if claims.closing || claims.prepared || !self.twin.prepare() {
+        if claims.closing || claims.prepared || !claims.listed || !self.twin.prepare() {
             return false;
         }
         claims.prepared = true;
@@ -223,7 +224,7 @@ impl Napi {
 
     fn schedule(&self) -> Result<(), Violation> {
         let mut claims = self.claims.lock();
-        if !claims.prepared {
+        if !claims.prepared || !claims.listed {
             return Err(Violation::new("napi-not-prepared", self.handle));
         }
         claims.prepared = false;
@@ -237,6 +238,10 @@ impl Napi {
     /// Lets the instance be scheduled. The device's lock is held.
     fn enable(&self) -> Result<(), Violation> {
         let mut claims = self.claims.lock();
+        if !claims.listed {
+            // It was removed while its device's lock was waited for.
+            return Err(Violation::new("not-a-napi", self.handle));
+        }
         if claims.enabled {
             return Err(Violation::new("napi-already-enabled", self.handle));
         }
@@ -252,6 +257,9 @@ impl Napi {
     fn disable(&self) -> Result<(), Violation> {
         {
             let mut claims = self.claims.lock();
+            if !claims.listed {
+                return Err(Violation::new("not-a-napi", self.handle));
+            }
             if !claims.enabled {
                 return Err(Violation::new("napi-not-enabled", self.handle));
             }
@@ -274,40 +282,54 @@ impl Napi {
         Ok(())
     }
 
-    /// Disables the instance whatever the driver holds. Process context; the domain is dead or
-    /// its driver gone.
-    pub(crate) fn force_disable(&self) {
-        if !self.claims.lock().enabled {
-            return;
-        }
+    /// Calls `f` with the device's lock held, whoever holds it now. Process context.
+    fn locked(&self, f: impl FnOnce()) {
         let held = self.device.holds_lock();
         while !held && !self.device.real.try_lock() {
             cpu::sleep_ms(1);
         }
-        let _ = self.disable();
+        f();
         if !held {
             self.device.real.unlock();
         }
     }
 
+    /// Disables the instance whatever the driver holds. Process context; the domain is dead or
+    /// its driver gone.
+    pub(crate) fn force_disable(&self) {
+        if self.claims.lock().enabled {
+            self.locked(|| {
+                let _ = self.disable();
+            });
+        }
+    }
+
     /// Leaves a device that is not registered, whose lock SIDE holds, to [`Napi::join`] the one that
-    /// takes its place a grace period later.
-    pub(super) fn leave(&self) {
+    /// takes its place a grace period later. Returns whether it was enabled.
+    pub(super) fn leave(&self) -> Result<bool, Violation> {
         self.device
             .real
             .clear_queue_napi(self.device.tx_queues, self.device.rx_queues);
-        if self.claims.lock().enabled {
-            let _ = self.disable();
-            self.claims.lock().enabled = true;
+        let (enabled, listed) = {
+            let claims = self.claims.lock();
+            (claims.enabled, claims.listed)
+        };
+        if enabled {
+            self.disable()?;
         }
-        self.twin.delete();
+        if listed {
+            self.claims.lock().listed = false;
+            self.twin.delete();
+        }
+        Ok(enabled)
     }
 
-    /// Joins the device that took the place of the one that it left. SIDE holds its lock.
-    pub(super) fn join(self: &Arc<Self>) {
+    /// Joins the device that took the place of the one that it left, and is enabled if it was. SIDE holds its lock.
+    pub(super) fn join(self: &Arc<Self>, enabled: bool) {
         self.twin.add(&self.device.real, self, WEIGHT_MAX);
         let mut claims = self.claims.lock();
-        let enabled = claims.enabled;
+        claims.listed = true;
+        claims.enabled = enabled;
         claims.closing = !enabled;
         drop(claims);
         if enabled {
@@ -318,21 +340,25 @@ impl Napi {
 
     /// Takes the instance away from the kernel. A grace period must pass before it is dropped.
     pub(crate) fn remove(&self) {
-        if !self.listed.swap(false, Ordering::AcqRel) {
-            return;
-        }
-        self.force_disable();
-        let held = self.device.holds_lock();
-        while !held && !self.device.real.try_lock() {
-            cpu::sleep_ms(1);
-        }
-        self.device
-            .real
-            .clear_queue_napi(self.device.tx_queues, self.device.rx_queues);
-        self.twin.delete();
-        if !held {
-            self.device.real.unlock();
-        }
+        self.locked(|| {
+            if self.claims.lock().enabled {
+                let _ = self.disable();
+            }
+            {
+                let mut claims = self.claims.lock();
+                if !core::mem::take(&mut claims.listed) {
+                    return;
+                }
+                // A claim that nobody followed up is SIDE's now.
+                claims.prepared = false;
+                claims.closing = true;
+                // Under the lock: a queue is not given to it any more.
+                self.device
+                    .real
+                    .clear_queue_napi(self.device.tx_queues, self.device.rx_queues);
+            }
+            self.twin.delete();
+        });
     }
 }
 
@@ -398,11 +424,11 @@ fn add(call: &Call<'_>, weight: i32) -> Outcome {
                 // The kernel's too is claimed until it is enabled.
                 closing: true,
                 enabled: false,
+                listed: false,
             }),
             polling: AtomicU64::new(0),
             polls: AtomicU64::new(0),
             budget: AtomicI32::new(0),
-            listed: AtomicBool::new(false),
             fragments: AtomicU64::new(0),
             interrupt: BhLock::new(None),
         },
@@ -421,7 +447,7 @@ fn add(call: &Call<'_>, weight: i32) -> Outcome {
     };
     napi.twin.add(&device.real, &napi, weight);
     napi.twin.enter_directly(domain.has(DIRECT_ENTRY));
-    napi.listed.store(true, Ordering::Release);
+    napi.claims.lock().listed = true;
     call.write(handle + NAPI_DEV, device.handle)?;
     call.write(handle + NAPI_WEIGHT, weight)?;
     napi.show_state();
@@ -481,7 +507,8 @@ pub(crate) fn queue_set_napi(call: &mut Call<'_>) -> Outcome {
                 return Err(Violation::new("not-a-napi", handle));
             }
             // One that is being added or removed has no device yet, or none any more.
-            if napi.listed.load(Ordering::Acquire) {
+            let claims = napi.claims.lock();
+            if claims.listed {
                 napi.twin.serve(&device.real, queue, kind == 1);
             }
         }

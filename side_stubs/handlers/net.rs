@@ -98,6 +98,8 @@ pub(crate) struct NetDevice {
     pub(crate) dropped: AtomicU64,
     /// What the stack sees as one interface across all its drivers, once it is registered.
     pub(crate) interface: SetOnce<Arc<Interface>>,
+    /// Its registration is over: the queues have their qdiscs.
+    pub(super) scheduled: AtomicBool,
     /// What is kept apart between driver and stack while an interface is being adopted.
     pub(crate) veil: Veil,
     /// What earlier drivers of the interface counted.
@@ -114,6 +116,9 @@ pub(crate) struct State {
     pub(super) rtnl_since: AtomicU64,
     /// The tasks that are in an operation of a network device that the stack calls under RTNL.
     pub(super) under_rtnl: Tasks,
+    /// Devices that were unregistered under RTNL, which is still held: until it is let go the kernel uses them,
+    /// whoever frees them.
+    pub(super) leaving: BhLock<KVec<Arc<NetDevice>>>,
     /// Locks of network devices that the driver holds.
     device_locks: AtomicU32,
     /// Transmit queues of whose finished packets the stack has not been told.
@@ -135,6 +140,7 @@ impl State {
             rtnl_holder: AtomicUsize::new(0),
             rtnl_since: AtomicU64::new(0),
             under_rtnl: Tasks::new(),
+            leaving: BhLock::new(KVec::new()),
             device_locks: AtomicU32::new(0),
             owed: AtomicU32::new(0),
         }
@@ -199,8 +205,15 @@ impl State {
             return Err(Violation::new("rtnl-not-held", 0));
         }
         self.rtnl_holder.store(0, Ordering::Release);
-        net::rtnl_unlock();
+        self.let_go_of_rtnl();
         Ok(())
+    }
+
+    /// Gives RTNL back, and then the devices that were unregistered under it.
+    fn let_go_of_rtnl(&self) {
+        let leaving = core::mem::take(&mut *self.leaving.lock());
+        net::rtnl_unlock();
+        drop(leaving);
     }
 
     /// Whether the running task holds RTNL for the driver.
@@ -280,7 +293,7 @@ impl State {
         if self.rtnl_holder.load(Ordering::Acquire) != 0 {
             wait_for_all(domain);
             if self.rtnl_holder.swap(0, Ordering::AcqRel) != 0 {
-                net::rtnl_unlock();
+                self.let_go_of_rtnl();
             }
         }
     }
@@ -412,6 +425,7 @@ impl NetDevice {
                 addressing: BhLock::new(()),
                 lock_holder: AtomicUsize::new(0),
                 lock_since: AtomicU64::new(0),
+                scheduled: AtomicBool::new(false),
                 stalls: AtomicU32::new(0),
                 ndo: words(NDO_WORDS)?,
                 ethtool: words(ETHTOOL_WORDS)?,
@@ -484,10 +498,10 @@ impl NetDevice {
         Ok(())
     }
 
-    /// Whether its queues have a qdisc: the kernel makes them when the device is registered
-    /// (`dev_init_scheduler`), and its functions that wake a queue do not look.
+    /// Whether its queues have a qdisc: the kernel makes them late when the device is registered
+    /// (`dev_init_scheduler`, after the first `ndo_fix_features`), and its functions that wake a queue do not look.
     pub(super) fn has_qdiscs(&self) -> bool {
-        self.real.field::<1>(DEVICE_REG_STATE) != [0]
+        self.scheduled.load(Ordering::Acquire)
     }
 
     /// The interface's name, as the kernel has it.
@@ -638,7 +652,13 @@ impl NetDevice {
         }
         self.lock_since.store(cpu::now(), Ordering::Relaxed);
         self.domain.net.device_locks.fetch_add(1, Ordering::AcqRel);
-        self.lock_holder.store(cpu::current_task(), Ordering::Release);
+        self.lock_holder.store(cpu::current_task(), Ordering::SeqCst);
+        // Whoever frees it takes it out of the table first, and looks at the holder then. Nobody would find it there
+        // to give the lock back.
+        if self.domain.net.devices.get(self.handle).is_none() {
+            self.unlock();
+            return false;
+        }
         true
     }
 

@@ -10,17 +10,20 @@ use crate::side_stubs::contract::{stub_index, STUB_BASE};
 use crate::side_stubs::rings::DIRECT_ENTRY;
 use crate::side_stubs::table;
 use crate::sys::features;
-use crate::sys::net::{self, Configuration};
+use crate::sys::net::{self, Configuration, RealDevice};
 use crate::sys::net_layout::*;
 use crate::sys::net_proxies::{Slot, Tables};
 use crate::sys::{ethtool, net::Parent};
 use core::sync::atomic::Ordering;
+use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
 /// The largest private area and the most queues that a driver may ask for.
 const MAX_PRIVATE: u64 = 4 << 20;
 const MAX_QUEUES: u32 = 256;
+/// Devices of a domain: each costs the kernel more than it costs the driver.
+const DEVICES_MAX: usize = 64;
 /// The largest MTU that is accepted, and the smallest.
 const MAX_MTU: u32 = 65_535;
 const MIN_MTU: u32 = 68;
@@ -30,6 +33,9 @@ const MAX_WATCHDOG: i32 = 60_000;
 pub(crate) fn make(call: &Call<'_>, private: u64, tx: u32, rx: u32) -> Outcome {
     if private > MAX_PRIVATE || tx == 0 || rx == 0 || tx > MAX_QUEUES || rx > MAX_QUEUES {
         return Err(Violation::new("bad-device-size", private));
+    }
+    if call.domain.net.devices.len() >= DEVICES_MAX {
+        return Err(Violation::new("too-many-devices", DEVICES_MAX as u64));
     }
     Ok(match NetDevice::new(call.domain, private, tx, rx) {
         Ok(device) => device.handle,
@@ -89,16 +95,20 @@ pub(crate) fn free_netdev(call: &mut Call<'_>) -> Outcome {
 /// Frees the net device at `handle`, which is not registered. Process context.
 pub(crate) fn free(domain: &Domain, handle: u64) -> Result<(), Violation> {
     let gone = Violation::new("not-a-net-device", handle);
-    if let Some(device) = domain.net.devices.get(handle) {
-        unlocked(&device)?;
-    }
     let device = domain.net.devices.remove(handle).ok_or(gone)?;
-    // Out of the table first: either this sees that another CPU registers it, or that one sees that
+    // Out of the table first: either this sees that another CPU registers it or has its lock, or that one sees that
     // it is gone.
-    if device.registered.load(Ordering::SeqCst) {
+    let refused = if device.registered.load(Ordering::SeqCst) {
+        "free-of-registered-device"
+    } else if device.lock_holder.load(Ordering::SeqCst) != 0 {
+        "netdev-lock-held"
+    } else {
+        ""
+    };
+    if !refused.is_empty() {
         // The release is to find it.
         let _ = domain.net.devices.insert(handle, device);
-        return Err(Violation::new("free-of-registered-device", handle));
+        return Err(Violation::new(refused, handle));
     }
     napi::remove_all(&device);
     device.forget_kept();
@@ -285,6 +295,9 @@ fn register(call: &Call<'_>) -> Outcome {
         device.real.unregister();
         return Ok(errno(error));
     }
+    device.scheduled.store(true, Ordering::Release);
+    // What the driver woke meanwhile.
+    device.sync_queues();
     call.write_bytes(device.handle + DEVICE_NAME, &device.name())?;
     call.write(
         device.handle + DEVICE_REG_STATE,
@@ -326,6 +339,9 @@ fn unregister(call: &Call<'_>) -> Outcome {
         return Err(Violation::new("device-not-registered", call.arg(0)));
     }
     unlocked(&device)?;
+    // The kernel lets go of it when RTNL is let go.
+    let kept = call.domain.net.leaving.lock().push(device.clone(), GFP_ATOMIC);
+    kept.map_err(|_| Violation::new("out-of-memory", call.arg(0)))?;
     device.registered.store(false, Ordering::Release);
     // An interface that was adopted and not handed over yet stays for the next attempt.
     if !device.veil.is_fresh() && adopt::may_unregister(&device) {
@@ -337,8 +353,6 @@ fn unregister(call: &Call<'_>) -> Outcome {
 
 /// `unregister_netdev(dev)`. The kernel waits for the last user of the device when RTNL is let go.
 pub(crate) fn unregister_netdev(call: &mut Call<'_>) -> Outcome {
-    // Kept until the kernel has let go of it, whoever frees it meanwhile.
-    let _device = device(call)?;
     call.domain.net.rtnl_lock(call.domain)?;
     let result = unregister(call);
     call.domain.net.rtnl_unlock()?;
@@ -449,14 +463,42 @@ pub(crate) fn dql_reset(call: &mut Call<'_>) -> Outcome {
     Ok(0)
 }
 
+/// Runs `f` with RTNL held, which is taken for it unless this task has it.
+fn with_rtnl<R>(call: &Call<'_>, f: impl FnOnce() -> R) -> Result<R, Violation> {
+    let net = &call.domain.net;
+    if net.has_rtnl() {
+        return Ok(f());
+    }
+    net.rtnl_lock(call.domain)?;
+    let result = f();
+    net.rtnl_unlock()?;
+    Ok(result)
+}
+
+/// Sets a number of queues. Of a device that is not registered under RTNL too: another CPU may register it.
+fn set_real(
+    call: &Call<'_>,
+    device: &NetDevice,
+    set: fn(&RealDevice, u32) -> i32,
+) -> Result<i32, Violation> {
+    need_rtnl_if_registered(call, device)?;
+    with_rtnl(call, || {
+        let registers = device.registered.load(Ordering::Acquire) && !device.has_qdiscs();
+        match registers {
+            // The kernel would look at qdiscs that it has not made yet.
+            true => EBUSY.to_errno(),
+            false => set(&device.real, call.uint(1)),
+        }
+    })
+}
+
 /// `netif_set_real_num_tx_queues(dev, n)`.
 pub(crate) fn set_real_tx(call: &mut Call<'_>) -> Outcome {
     let device = device(call)?;
     if call.uint(1) == 0 || call.uint(1) > device.tx_queues {
         return Ok(errno(EINVAL));
     }
-    let result =
-        need_rtnl_if_registered(call, &device).map(|()| device.real.set_real_tx(call.uint(1)))?;
+    let result = set_real(call, &device, RealDevice::set_real_tx)?;
     let now: [u8; 4] = device.real.field(DEVICE_REAL_NUM_TX);
     call.write_bytes(device.handle + DEVICE_REAL_NUM_TX, &now)?;
     Ok(int(result))
@@ -468,8 +510,7 @@ pub(crate) fn set_real_rx(call: &mut Call<'_>) -> Outcome {
     if call.uint(1) == 0 || call.uint(1) > device.rx_queues {
         return Ok(errno(EINVAL));
     }
-    let result =
-        need_rtnl_if_registered(call, &device).map(|()| device.real.set_real_rx(call.uint(1)))?;
+    let result = set_real(call, &device, RealDevice::set_real_rx)?;
     let now: [u8; 4] = device.real.field(DEVICE_REAL_NUM_RX);
     call.write_bytes(device.handle + DEVICE_REAL_NUM_RX, &now)?;
     Ok(int(result))
@@ -496,7 +537,15 @@ pub(crate) fn addr_mod(call: &mut Call<'_>) -> Outcome {
     let mut bytes = [0; ADDRESS_MAX as usize];
     let bytes = &mut bytes[..len as usize];
     call.read_bytes(call.arg(2), bytes)?;
-    device.set_address(offset, bytes)?;
+    if !device.registered.load(Ordering::Acquire) {
+        device.set_address(offset, bytes)?;
+    } else if call.domain.net.has_rtnl() || call.may_sleep() {
+        // The kernel looks at the address when the interface goes up, and may set it itself. Some drivers set it in
+        // a work item.
+        with_rtnl(call, || device.set_address(offset, bytes))??;
+    } else {
+        return Err(Violation::new("rtnl-not-held", device.handle));
+    }
     Ok(0)
 }
 

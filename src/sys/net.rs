@@ -117,12 +117,18 @@ impl RealDevice {
             let (to, from) = (now.dev.as_ptr(), before.dev.as_ptr());
             (*to).min_mtu = (*from).min_mtu;
             (*to).max_mtu = (*from).max_mtu;
-            (*to).watchdog_timeo = (*from).watchdog_timeo;
+            // 0 would let a running watchdog strike with each tick.
+            if (*from).watchdog_timeo > 0 {
+                (*to).watchdog_timeo = (*from).watchdog_timeo;
+            }
             (*to).irq = (*from).irq;
             (*to).base_addr = (*from).base_addr;
         }
-        let Some(fresh) = fresh else { return Ok(()) };
+        let Some(mut fresh) = fresh else { return Ok(()) };
         let mut tables = now.tables.lock();
+        if let Some(last) = tables.last() {
+            fresh.inherit(last);
+        }
         if tables.last().is_some_and(|last| last.same(&fresh)) {
             drop(tables);
             drop(fresh);
@@ -330,7 +336,7 @@ impl RealDevice {
             return;
         };
         let tables = device.tables.lock();
-        if let Some(tables) = tables.first() {
+        if let Some(tables) = tables.last() {
             let ops = tables.operations(direct);
             // SAFETY: a live device; both tables live as long as it does and have the same slots.
             unsafe { core::ptr::write_volatile(&raw mut (*self.as_ptr()).netdev_ops, ops) }
@@ -469,6 +475,13 @@ impl RealDevice {
         unsafe { bindings::netif_set_real_num_rx_queues(self.as_ptr(), n) }
     }
 
+    /// Sets both numbers of queues in use, where they are others. RTNL is held. Returns whether that went well.
+    pub(crate) fn set_real_queues(&self, tx: u32, rx: u32) -> bool {
+        let now: [[u8; 4]; 2] = [DEVICE_REAL_NUM_TX, DEVICE_REAL_NUM_RX].map(|at| self.field(at));
+        let [now_tx, now_rx] = now.map(u32::from_ne_bytes);
+        (now_tx == tx || self.set_real_tx(tx) == 0) && (now_rx == rx || self.set_real_rx(rx) == 0)
+    }
+
     /// Takes `net_device.lock` if it is free.
     pub(crate) fn try_lock(&self) -> bool {
         // SAFETY: the device's own mutex; process context.
@@ -566,10 +579,51 @@ impl RealDevice {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        let remains = Remains {
+            dev: self.dev,
+            tables: core::mem::replace(&mut *self.tables.lock(), KVec::new()),
+            abandoned: *self.abandoned.get_mut(),
+        };
+        match cpu::in_atomic() {
+            true => remains.later(),
+            false => drop(remains),
+        }
+    }
+}
+
+/// What is left of a [`Device`] that nobody uses. To be dropped where sleeping is allowed.
+struct Remains {
+    dev: NonNull<bindings::net_device>,
+    /// The operations, which go after the device.
+    tables: KVec<KBox<Tables>>,
+    abandoned: bool,
+}
+
+impl Remains {
+    /// Has it dropped from a workqueue. Any context but hard interrupts.
+    fn later(self) {
+        let Ok(remains) = KBox::new(self, GFP_ATOMIC) else {
+            return;
+        };
+        let word = KBox::into_raw(remains);
+        // SAFETY: the shim calls the function once with the word, or returns false and never does.
+        if !unsafe { bindings::side_later(Some(drop_remains), word.cast(), 0) } {
+            // Rather a lost device than a bug.
+            pr_err!("no memory to free a net_device\n");
+        }
+    }
+}
+
+unsafe extern "C" fn drop_remains(word: *mut core::ffi::c_void, _: usize) {
+    // SAFETY: the word is that of `later`.
+    drop(unsafe { KBox::from_raw(word.cast::<Remains>()) });
+}
+
+impl Drop for Remains {
+    fn drop(&mut self) {
         if cpu::in_atomic() {
-            // The last user let go where sleeping is not allowed. Rather a lost device than a bug.
-            pr_err!("a net_device was let go in atomic context and is not freed\n");
-            for tables in core::mem::replace(&mut *self.tables.lock(), KVec::new()) {
+            // There was no memory to do it later.
+            for tables in core::mem::replace(&mut self.tables, KVec::new()) {
                 let _ = KBox::into_raw(tables);
             }
             return;
@@ -578,7 +632,7 @@ impl Drop for Device {
         // SAFETY: not registered any more, so the kernel holds no other pointer to it, and if its
         // lock is taken, then by `adopt`'s caller for good.
         unsafe {
-            if *self.abandoned.get_mut() {
+            if self.abandoned {
                 bindings::mutex_unlock(&raw mut (*dev).lock);
             }
             bindings::free_netdev(dev)

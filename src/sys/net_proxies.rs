@@ -125,6 +125,26 @@ impl Tables {
         words(self) == words(other)
     }
 
+    /// Gives the table what `other` has and it lacks. The kernel has looked once, when the interface was registered,
+    /// what operations there are; a proxy answers for a driver that has none.
+    pub(super) fn inherit(&mut self, other: &Tables) {
+        const WORDS: usize = size_of::<net_device_ops>() / size_of::<usize>();
+        for (to, from) in [
+            (&mut self.ndo, &other.ndo),
+            (&mut self.direct, &other.direct),
+        ] {
+            // SAFETY: the table is made of words, each a function or 0.
+            let to = unsafe { &mut *(&raw mut *to).cast::<[usize; WORDS]>() };
+            // SAFETY: as above.
+            let from = unsafe { &*(&raw const *from).cast::<[usize; WORDS]>() };
+            for (to, from) in to.iter_mut().zip(from) {
+                if *to == 0 {
+                    *to = *from;
+                }
+            }
+        }
+    }
+
     /// Whether VLAN filters can be set.
     pub(crate) fn filters_vlans(&self) -> bool {
         self.ndo.ndo_vlan_rx_add_vid.is_some() && self.ndo.ndo_vlan_rx_kill_vid.is_some()
