@@ -159,3 +159,25 @@ ATTACK(ethtool_answers)
 	netdev->ethtool_ops = &silly_ethtool;
 	answer = register_netdev(netdev);
 }
+
+/* What keeps a CPU or a task for ever by small steps. */
+#define TEN(x) x, x, x, x, x, x, x, x, x, x
+#define HUNDRED(x) TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x)
+#define TEN_TIMES(text) text text text text text text text text text text
+#define HUNDRED_TIMES(text) TEN_TIMES(TEN_TIMES(text))
+/* A hundred formats, each of them a hundred, each of them a hundred numbers of 64 KiB. */
+static noinline void deepen(int more, const char *format, ...)
+{
+	struct va_format nested;
+	va_list list;
+
+	va_start(list, format);
+	nested.fmt = format;
+	nested.va = &list;
+	if (more)
+		deepen(more - 1, HUNDRED_TIMES("%pV"), HUNDRED(&nested));
+	else
+		pr_info(HUNDRED_TIMES("%pV") "\n", HUNDRED(&nested));
+	va_end(list);
+}
+ATTACK(format_deep) { deepen(1, HUNDRED_TIMES("%*d"), HUNDRED(65536), HUNDRED(65536)); }

@@ -176,6 +176,7 @@ latency_requests too-many-latency-requests
 cross_clock bad-clock
 cross_endless none
 timers_wait timer-self-wait
+format_deep none
 END
 # What users do.
 up() { ip link set "$(interface_of "$(pci_of 0x8086:0x10d3)")" up; }
