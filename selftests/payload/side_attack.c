@@ -680,7 +680,7 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(dma_large), A(dma_mask_narrow), A(dma_mask_empty), A(managed), A(pm_self_wait), A(power_unsaved),
 	A(irq_frees_neighbour), A(irq_not_started), A(irq_no_suspend),
 	A(vector_number), A(latency_negative), A(latency_update), A(latency_requests), A(cross_clock),
-	A(cross_endless), A(timers_wait), A(format_deep),
+	A(cross_endless), A(timers_wait), A(format_deep), A(timer_spins), A(address_list_slow),
 };
 
 static int probe(struct pci_dev *p, const struct pci_device_id *id)

@@ -181,3 +181,38 @@ static noinline void deepen(int more, const char *format, ...)
 	va_end(list);
 }
 ATTACK(format_deep) { deepen(1, HUNDRED_TIMES("%*d"), HUNDRED(65536), HUNDRED(65536)); }
+/* By steps of 50 ms: one delay that SIDE makes. */
+static void spin_ms(int ms)
+{
+	for (; ms > 0; ms -= 50)
+		__const_udelay(50000UL * 0x10c7);
+}
+static void run_timer(void (*function)(struct timer_list *))
+{
+	timer_setup(&timer, function, 0);
+	mod_timer(&timer, jiffies + 1);
+	msleep(3000);
+}
+static void spin_long(struct timer_list *t) { spin_ms(10000); }
+ATTACK(timer_spins) { run_timer(spin_long); }
+static DEFINE_SPINLOCK(list_lock);
+static int sync_slowly(struct net_device *d, const unsigned char *address)
+{
+	spin_ms(300);
+	return 0;
+}
+/* Many short calls of its own by one that may not sleep. */
+ATTACK(address_list_slow)
+{
+	struct netdev_hw_addr *entries = (void *)page;
+	int n;
+
+	for (n = 0; n < 16; n++) {
+		entries[n].list.next = n < 15 ? &entries[n + 1].list : &netdev->uc.list;
+		entries[n].addr[0] = n;
+	}
+	netdev->uc.list.next = &entries[0].list;
+	spin_lock_bh(&list_lock);
+	__hw_addr_sync_dev(&netdev->uc, netdev, sync_slowly, sync_slowly);
+	spin_unlock_bh(&list_lock);
+}

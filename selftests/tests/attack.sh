@@ -177,6 +177,8 @@ cross_clock bad-clock
 cross_endless none
 timers_wait timer-self-wait
 format_deep none
+timer_spins budget-exceeded
+address_list_slow budget-exceeded
 END
 # What users do.
 up() { ip link set "$(interface_of "$(pci_of 0x8086:0x10d3)")" up; }
