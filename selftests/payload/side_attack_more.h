@@ -187,12 +187,19 @@ static void spin_ms(int ms)
 	for (; ms > 0; ms -= 50)
 		__const_udelay(50000UL * 0x10c7);
 }
+/* Has expired again whenever it ends. */
+static void use_up(struct timer_list *t)
+{
+	mod_timer(t, jiffies + 1);
+	spin_ms(250);
+}
 static void run_timer(void (*function)(struct timer_list *))
 {
 	timer_setup(&timer, function, 0);
 	mod_timer(&timer, jiffies + 1);
 	msleep(3000);
 }
+ATTACK(timer_hog) { run_timer(use_up); }
 static void spin_long(struct timer_list *t) { spin_ms(10000); }
 ATTACK(timer_spins) { run_timer(spin_long); }
 static DEFINE_SPINLOCK(list_lock);

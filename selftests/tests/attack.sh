@@ -177,6 +177,7 @@ cross_clock bad-clock
 cross_endless none
 timers_wait timer-self-wait
 format_deep none
+timer_hog timer-hog
 timer_spins budget-exceeded
 address_list_slow budget-exceeded
 END
