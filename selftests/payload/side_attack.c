@@ -682,6 +682,7 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(irq_frees_neighbour), A(irq_not_started), A(irq_no_suspend),
 	A(vector_number), A(latency_negative), A(latency_update), A(latency_requests), A(cross_clock),
 	A(cross_endless), A(timers_wait), A(format_deep), A(timer_hog), A(timer_spins), A(address_list_slow),
+	A(irq_never_rests),
 };
 
 static int probe(struct pci_dev *p, const struct pci_device_id *id)

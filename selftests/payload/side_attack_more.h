@@ -223,3 +223,31 @@ ATTACK(address_list_slow)
 	__hw_addr_sync_dev(&netdev->uc, netdev, sync_slowly, sync_slowly);
 	spin_unlock_bh(&list_lock);
 }
+/* Its thread is woken again before it ends, each time. */
+static void __iomem *card;
+static void raise_again(void)
+{
+	/* The 82574's cause, which goes when it is read, and mask of "link status change". */
+	readl(card + 0xc0);
+	writel(4, card + 0xd0);
+	writel(4, card + 0xc8);
+}
+static irqreturn_t never_rests(int irq, void *data)
+{
+	msleep(100);
+	raise_again();
+	msleep(20);
+	return IRQ_HANDLED;
+}
+ATTACK(irq_never_rests)
+{
+	card = pci_ioremap_bar(pdev, 0);
+	pci_set_master(pdev);
+	if (!card || pci_enable_msi(pdev) ||
+	    request_threaded_irq(pdev->irq, NULL, never_rests, IRQF_ONESHOT, "side_attack", page))
+		return;
+	writel(~0, card + 0xd8);
+	raise_again();
+	msleep(50);
+	synchronize_irq(pdev->irq);
+}

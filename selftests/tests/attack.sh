@@ -180,6 +180,7 @@ format_deep none
 timer_hog timer-hog
 timer_spins budget-exceeded
 address_list_slow budget-exceeded
+irq_never_rests irq-waits-for-itself
 END
 # What users do.
 up() { ip link set "$(interface_of "$(pci_of 0x8086:0x10d3)")" up; }
