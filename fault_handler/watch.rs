@@ -22,10 +22,12 @@ pub struct Limits {
     pub mappings: u64,
     /// Timers and work items that have been used.
     pub timers: u64,
+    /// Milliseconds of each second of a CPU's that timer functions may take.
+    pub timer_ms: u64,
 }
 
 /// The bounds by name, for reading and writing.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "lock_ms",
     "irqs",
     "stalls",
@@ -34,6 +36,7 @@ const NAMES: [&str; 8] = [
     "packets",
     "mappings",
     "timers",
+    "timer_ms",
 ];
 
 impl Limits {
@@ -47,6 +50,7 @@ impl Limits {
         packets: 1 << 17,
         mappings: 1 << 17,
         timers: 1 << 14,
+        timer_ms: 600,
     };
 
     fn slot(&mut self, name: &str) -> Option<&mut u64> {
@@ -59,6 +63,7 @@ impl Limits {
             "packets" => &mut self.packets,
             "mappings" => &mut self.mappings,
             "timers" => &mut self.timers,
+            "timer_ms" => &mut self.timer_ms,
             _ => return None,
         })
     }
@@ -176,6 +181,26 @@ impl Hearing {
     }
 }
 
+/// Sums up time that is used, second by second.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Share {
+    begin: u64,
+    used: u64,
+}
+
+impl Share {
+    /// Of the time from `begin` on `used` went, both in ns. Returns the sum in ms if more than `bound` ms were
+    /// used of what began within one second.
+    pub fn add(&mut self, begin: u64, used: u64, bound: u64) -> Option<u64> {
+        if begin.saturating_sub(self.begin) >= 1_000_000_000 {
+            *self = Share { begin, used: 0 };
+        }
+        self.used = self.used.saturating_add(used);
+        let sum = self.used / 1_000_000;
+        (bound != 0 && sum > bound).then_some(sum)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,5 +288,33 @@ mod tests {
         let mut rate = Rate::default();
         assert_eq!((0..11).filter_map(|n| rate.event(n, 10)).next(), Some(11));
         assert_eq!((0..99).filter_map(|n| rate.event(n, 0)).next(), None);
+    }
+
+    /// When the sum exceeds 600 ms, if functions take `used` ms each and the CPU rests `pause` ms between them.
+    fn ends(used: u64, pause: u64) -> Option<u64> {
+        let mut share = Share::default();
+        let ms = 1_000_000;
+        (0..100)
+            .map(|n| 5000 + n * (used + pause))
+            .find(|begin| share.add(begin * ms, used * ms, 600).is_some())
+            .map(|begin| begin + used - 5000)
+    }
+
+    #[test]
+    fn a_share_is_of_each_second() {
+        // One function after the other, long and short ones.
+        assert_eq!(ends(400, 0), Some(800));
+        assert_eq!(ends(499, 1), Some(999));
+        assert_eq!(ends(10, 0), Some(610));
+        assert_eq!(ends(20, 4), Some(740));
+        // The CPU is free for a good part of the time.
+        assert_eq!(ends(450, 600), None);
+        assert_eq!(ends(10, 10), None);
+        assert_eq!(ends(1, 3), None);
+        let mut share = Share::default();
+        // Another CPU's clock may be behind, and no bound is none.
+        assert_eq!(share.add(9_000_000_000, 600_000_000, 600), None);
+        assert_eq!(share.add(8_999_999_000, 2_000_000, 600), Some(602));
+        assert_eq!(share.add(8_999_999_000, 2_000_000, 0), None);
     }
 }

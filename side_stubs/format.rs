@@ -40,8 +40,14 @@ pub trait Sink {
 const ROOM: usize = 512;
 /// Longest string that `%s` prints, in bytes: a driver's missing NUL must not print all its memory.
 const LONGEST: u64 = 1 << 16;
+/// Longest text of one call in bytes, what nested formats add included.
+pub const TEXT_MAX: usize = 1 << 16;
+/// Most conversions of one call, those of nested formats included. A format alone has room for 255.
+pub const CONVERSIONS_MAX: usize = 512;
+/// Most addresses of one call that are shown by name: each is looked for in all of the driver's symbols.
+const NAMES_MAX: usize = 16;
 /// Largest width; precision goes as far as the kernel's. A driver gains nothing by more.
-const MAX_WIDTH: i64 = 1 << 16;
+const MAX_WIDTH: i64 = 4096;
 const MAX_PRECISION: i64 = 32767;
 /// Values above are error numbers as pointers, as `IS_ERR_VALUE` has it.
 const ERRORS: u64 = 4095u64.wrapping_neg();
@@ -122,6 +128,48 @@ impl Write for Text {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         text.bytes().for_each(|byte| self.byte(byte));
         Ok(())
+    }
+}
+
+/// A call's text on its way to where it goes, and how much more of it there may be: formats that are nested
+/// in formats multiply what each of them asks for.
+pub(super) struct Output<'a> {
+    sink: &'a mut dyn Sink,
+    /// Bytes that may still come.
+    bytes: usize,
+    /// Conversions that may still begin.
+    conversions: usize,
+    /// Addresses that may still be looked for.
+    names: usize,
+}
+
+impl Output<'_> {
+    /// Whether the text goes on; if not, it is cut here.
+    fn goes_on(&self) -> bool {
+        self.bytes > 0
+    }
+
+    /// Counts a conversion that begins. Whether it may.
+    fn convert(&mut self) -> bool {
+        let may = self.conversions > 0;
+        self.conversions = self.conversions.saturating_sub(1);
+        may
+    }
+
+    /// Counts an address that is to be shown by name. Whether it may.
+    pub(super) fn name(&mut self) -> bool {
+        let may = self.names > 0;
+        self.names = self.names.saturating_sub(1);
+        may
+    }
+}
+
+impl Sink for Output<'_> {
+    fn byte(&mut self, byte: u8) {
+        if self.goes_on() {
+            self.bytes -= 1;
+            self.sink.byte(byte);
+        }
     }
 }
 
@@ -297,7 +345,7 @@ pub(super) fn error_pointer(out: &mut dyn Sink, spec: &Spec, value: u64) {
 }
 
 /// `%pV`: struct va_format holds a format, then a pointer to a va_list.
-pub(super) fn nested(args: &mut dyn Args, out: &mut dyn Sink, address: u64) -> bool {
+pub(super) fn nested(args: &mut dyn Args, out: &mut Output<'_>, address: u64) -> bool {
     let mut both = [0; 16];
     if !args.bytes(address, &mut both) {
         return false;
@@ -311,19 +359,34 @@ pub(super) fn nested(args: &mut dyn Args, out: &mut dyn Sink, address: u64) -> b
     if !args.bytes(template, text) || !args.push(list) {
         return false;
     }
-    format(text, args, out);
+    convert_all(text, args, out);
     args.pop();
     true
 }
 
-/// Formats `template` with `args` into `out`.
+/// Formats `template` with `args` into `out`. A text that is longer than [`TEXT_MAX`] or takes more than
+/// [`CONVERSIONS_MAX`] conversions is cut there.
 pub fn format(template: &[u8], args: &mut dyn Args, out: &mut dyn Sink) {
+    let mut out = Output {
+        sink: out,
+        bytes: TEXT_MAX,
+        conversions: CONVERSIONS_MAX,
+        names: NAMES_MAX,
+    };
+    convert_all(template, args, &mut out);
+}
+
+/// Formats `template`, which may be nested in another.
+fn convert_all(template: &[u8], args: &mut dyn Args, out: &mut Output<'_>) {
     let mut rest = template;
-    while let Some((&byte, tail)) = rest.split_first() {
+    while let (Some((&byte, tail)), true) = (rest.split_first(), out.goes_on()) {
         rest = tail;
         if byte != b'%' {
             out.byte(byte);
             continue;
+        }
+        if !out.convert() {
+            return;
         }
         let mut spec = Spec::PLAIN;
         while let Some((&flag, tail)) = rest.split_first() {

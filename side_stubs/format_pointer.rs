@@ -3,7 +3,7 @@
 //! The extensions of `%p` that drivers use, for `format`.
 
 use super::format::{
-    address, error_pointer, nested, nowhere, number, padded, string, Args, Sink, Spec, Text,
+    address, error_pointer, nested, nowhere, number, padded, string, Args, Output, Sink, Spec, Text,
 };
 use core::fmt::Write;
 
@@ -251,7 +251,7 @@ fn pointed(args: &mut dyn Args, out: &mut dyn Sink, spec: &Spec, rest: &[u8], sh
 
 /// `%p` and its extensions: `rest` is the format after the `p`. An extension that is not known
 /// prints the address.
-pub(super) fn pointer(args: &mut dyn Args, out: &mut dyn Sink, spec: &Spec, rest: &[u8]) {
+pub(super) fn pointer(args: &mut dyn Args, out: &mut Output<'_>, spec: &Spec, rest: &[u8]) {
     if let (Some(b'h'), 0) = (rest.first(), spec.width) {
         args.word();
         return;
@@ -262,7 +262,7 @@ pub(super) fn pointer(args: &mut dyn Args, out: &mut dyn Sink, spec: &Spec, rest
     let value = args.word();
     match rest {
         [b'e', ..] => error_pointer(out, spec, value),
-        [b'S' | b's' | b'B', ..] => {
+        [b'S' | b's' | b'B', ..] if out.name() => {
             let mut text = Text::new();
             args.symbol(value, &mut text);
             padded(out, spec, text.as_bytes());

@@ -6,6 +6,8 @@ use crate::domain::Domain;
 use crate::fault_handler::frame::Frame;
 use crate::run::{self, Context, Ended};
 use crate::sys::access::{Fault, Plain};
+use core::cell::Cell;
+use core::sync::atomic::Ordering;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -57,6 +59,8 @@ pub(crate) struct Call<'a> {
     /// When the upcall must be over, in ns of monotonic time: nothing that it asks for may sleep
     /// longer.
     pub(crate) deadline: u64,
+    /// The CPU's time that the caller has asked for by the call, in ns: it is charged however long it is.
+    pub(crate) spun: Cell<u64>,
 }
 
 impl Call<'_> {
@@ -124,13 +128,30 @@ impl Call<'_> {
         self.context == Context::Process
     }
 
-    /// Calls a function of the driver from inside this call, in the call's own context.
+    /// Charges `ns` that the call has kept the CPU busy for, on the caller's behalf.
+    pub(crate) fn charge(&self, ns: u64) {
+        self.spun.set(self.spun.get().saturating_add(ns));
+    }
+
+    /// Calls a function of the driver from inside this call, in the call's own context. Where that is atomic
+    /// all functions that one call calls share the time that an upcall has.
     pub(crate) fn upcall(
         &self,
         name: &'static str,
         function: u64,
         args: &[u64],
     ) -> Result<u64, Ended> {
-        run::upcall(self.domain, name, function, args, self.context)
+        let (result, taken) = run::measured(self.domain, name, function, args, self.context);
+        if self.may_sleep() {
+            return result;
+        }
+        self.charge(taken);
+        let [_, atomic] = &self.domain.budget;
+        if self.spun.get() > atomic.load(Ordering::Relaxed) {
+            let violation = Violation::new("budget-exceeded", self.spun.get());
+            self.domain.breach(self.upcall, violation);
+            return Err(Ended);
+        }
+        result
     }
 }

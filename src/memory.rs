@@ -3,6 +3,7 @@
 //! The memory of a domain: its view, the fixed regions of the contract, heap, stacks and register
 //! windows, and the checked ways to reach them.
 
+use crate::fault_handler::watch::Share;
 use crate::heap::{BadFree, Heap};
 use crate::pages::{Kind, Mapping, Perm, View};
 use crate::side_stubs::arguments::{self, Claims, Use};
@@ -33,6 +34,8 @@ pub(crate) struct VirtualCpu {
     pub(crate) polled: AtomicU64,
     /// The NAPI instance that was scheduled last on this CPU, by its handle, or 0.
     pub(crate) scheduled: AtomicU64,
+    /// What timer functions take of this CPU's time.
+    pub(crate) timers: BhLock<Share>,
     /// The whole area: the ring and the pools.
     pub(crate) window: Window,
     /// `softnet_data`'s word that holds `xmit.more`.
@@ -118,6 +121,7 @@ impl Memory {
             ring_base: AtomicU64::new(0),
             polled: AtomicU64::new(0),
             scheduled: AtomicU64::new(0),
+            timers: BhLock::new(Share::default()),
             window: Window::new(&pages),
             area: SharedWord::new(&pages, VCPU_SOFTNET_DATA)?,
         };

@@ -24,6 +24,7 @@ use crate::side_stubs::policy::{Arg, Class, Where};
 use crate::side_stubs::table;
 use crate::switcher;
 use crate::sys::cpu;
+use core::cell::Cell;
 use core::sync::atomic::{AtomicU32, Ordering};
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -76,6 +77,8 @@ pub(crate) struct Upcall<'a> {
     /// Time since the driver became atomic, in ns: its own and that of its imports, since nothing
     /// else runs on this CPU meanwhile.
     span: u64,
+    /// What the last import took that is charged however long it was, in ns.
+    spun: u64,
     /// When the upcall began, and when ring 3 was left last.
     began: u64,
     left: u64,
@@ -104,7 +107,8 @@ const IMPORT_STACK_LEAST: usize = 5 << 10;
 
 /// The most of one stay in ring 3, or of one import, that is charged to a driver, in ns. A timer of
 /// 1 ms ends each stay ([`switcher::arm_tick`]): what lasts several times as long did so because a
-/// hypervisor took the CPU away, and a driver must not die of a busy host.
+/// hypervisor took the CPU away, and a driver must not die of a busy host. What an import was asked to
+/// spin, and what it called of the driver's own, is charged in full ([`Call::spun`]).
 const STAY_MAX: u64 = 4_000_000;
 
 fn charged(taken: u64) -> u64 {
@@ -120,6 +124,33 @@ pub(crate) fn upcall(
     function: u64,
     args: &[u64],
     context: Context,
+) -> Result<u64, Ended> {
+    one(domain, name, function, args, context, &mut 0)
+}
+
+/// As [`upcall`], and returns with it for how many ns the CPU was the upcall's, if it was an atomic one: what
+/// was charged, and of what the kernel did around it as much as of one stay.
+pub(crate) fn measured(
+    domain: &Arc<Domain>,
+    name: &'static str,
+    function: u64,
+    args: &[u64],
+    context: Context,
+) -> (Result<u64, Ended>, u64) {
+    let (begin, mut span) = (cpu::now(), 0);
+    let result = one(domain, name, function, args, context, &mut span);
+    let around = cpu::now().saturating_sub(begin).saturating_sub(span);
+    (result, span + charged(around))
+}
+
+/// One upcall. `span` is set to what was charged for it if it was an atomic one, in ns.
+fn one(
+    domain: &Arc<Domain>,
+    name: &'static str,
+    function: u64,
+    args: &[u64],
+    context: Context,
+    span: &mut u64,
 ) -> Result<u64, Ended> {
     if domain.is_dead() {
         return Err(Ended);
@@ -168,12 +199,14 @@ pub(crate) fn upcall(
         held: false,
         used: 0,
         span: 0,
+        spun: 0,
         began,
         left: began,
         fresh: true,
     };
     let outer = (context == Context::Process).then(|| domain.net.begin_upcall());
     let mut result = upcall.run();
+    *span = upcall.span;
     domain.net.pay();
     if let Some(outer) = outer {
         if domain.net.end_upcall(outer) && result.is_ok() {
@@ -289,8 +322,9 @@ impl Upcall<'_> {
             true => self.began,
             false => cpu::now(),
         };
+        let spun = core::mem::take(&mut self.spun);
         if self.context == Context::Atomic || self.held {
-            self.span += charged(begin.wrapping_sub(self.left));
+            self.span += core::cmp::max(charged(begin.wrapping_sub(self.left)), spun);
         }
         let exit = switcher::enter(memory.view(), &mut self.frame, number as u64 * VCPU_STRIDE);
         self.left = cpu::now();
@@ -476,6 +510,7 @@ impl Upcall<'_> {
                 .end(Death::violation(self, import.name, violation));
             return Next::End;
         }
+        let mut spun = 0;
         let outcome = match import.class {
             Class::Gate {
                 handler,
@@ -493,11 +528,14 @@ impl Upcall<'_> {
                         context,
                         upcall: self.name,
                         deadline: self.began.saturating_add(DEADLINE),
+                        spun: Cell::new(0),
                     };
-                    match check_arguments(&call, args) {
+                    let answer = match check_arguments(&call, args) {
                         Ok(()) => handler(&mut call),
                         Err(violation) => Err(violation),
-                    }
+                    };
+                    spun = call.spun.get();
+                    answer
                 }
             }
             Class::Denied(reason) => {
@@ -508,6 +546,7 @@ impl Upcall<'_> {
                 Err(Violation::new("not-a-gate", 0))
             }
         };
+        self.spun = spun;
         match outcome {
             Ok(value) => {
                 self.frame.rax = value;

@@ -615,12 +615,13 @@ static void stop_the_other(struct timer_list *t)
 	struct mutual *own = &mutual[which], *other = &mutual[!which];
 
 	WRITE_ONCE(own->runs, true);
-	for (n = 0; n < 200 && !READ_ONCE(other->runs); n++)
+	for (n = 0; n < 50 && !READ_ONCE(other->runs); n++)
 		udelay(100);
-	if (n < 200)
+	if (n < 50)
 		timer_delete_sync(&other->timer);
 	WRITE_ONCE(own->runs, false);
-	mod_timer(t, jiffies + 1);
+	/* With pauses, or they would be taken for what uses up the CPU. */
+	mod_timer(t, jiffies + HZ / 20);
 }
 ATTACK(timers_wait)
 {
@@ -684,7 +685,8 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(dma_large), A(dma_mask_narrow), A(dma_mask_empty), A(managed), A(pm_self_wait), A(power_unsaved),
 	A(irq_frees_neighbour), A(irq_not_started), A(irq_no_suspend),
 	A(vector_number), A(latency_negative), A(latency_update), A(latency_requests), A(cross_clock),
-	A(cross_endless), A(timers_wait),
+	A(cross_endless), A(timers_wait), A(format_deep), A(timer_hog), A(timer_spins), A(address_list_slow),
+	A(irq_never_rests),
 };
 
 static int probe(struct pci_dev *p, const struct pci_device_id *id)

@@ -315,3 +315,95 @@ ATTACK(ethtool_answers)
 	netdev->ethtool_ops = &silly_ethtool;
 	answer = register_netdev(netdev);
 }
+
+/* What keeps a CPU or a task for ever by small steps. */
+#define TEN(x) x, x, x, x, x, x, x, x, x, x
+#define HUNDRED(x) TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x), TEN(x)
+#define TEN_TIMES(text) text text text text text text text text text text
+#define HUNDRED_TIMES(text) TEN_TIMES(TEN_TIMES(text))
+/* A hundred formats, each of them a hundred, each of them a hundred numbers of 64 KiB. */
+static noinline void deepen(int more, const char *format, ...)
+{
+	struct va_format nested;
+	va_list list;
+
+	va_start(list, format);
+	nested.fmt = format;
+	nested.va = &list;
+	if (more)
+		deepen(more - 1, HUNDRED_TIMES("%pV"), HUNDRED(&nested));
+	else
+		pr_info(HUNDRED_TIMES("%pV") "\n", HUNDRED(&nested));
+	va_end(list);
+}
+ATTACK(format_deep) { deepen(1, HUNDRED_TIMES("%*d"), HUNDRED(65536), HUNDRED(65536)); }
+/* By steps of 50 ms: one delay that SIDE makes. */
+static void spin_ms(int ms)
+{
+	for (; ms > 0; ms -= 50)
+		__const_udelay(50000UL * 0x10c7);
+}
+/* Has expired again whenever it ends. */
+static void use_up(struct timer_list *t)
+{
+	mod_timer(t, jiffies + 1);
+	spin_ms(250);
+}
+static void run_timer(void (*function)(struct timer_list *))
+{
+	timer_setup(&timer, function, 0);
+	mod_timer(&timer, jiffies + 1);
+	msleep(3000);
+}
+ATTACK(timer_hog) { run_timer(use_up); }
+static void spin_long(struct timer_list *t) { spin_ms(10000); }
+ATTACK(timer_spins) { run_timer(spin_long); }
+static DEFINE_SPINLOCK(list_lock);
+static int sync_slowly(struct net_device *d, const unsigned char *address)
+{
+	spin_ms(300);
+	return 0;
+}
+/* Many short calls of its own by one that may not sleep. */
+ATTACK(address_list_slow)
+{
+	struct netdev_hw_addr *entries = (void *)page;
+	int n;
+
+	for (n = 0; n < 16; n++) {
+		entries[n].list.next = n < 15 ? &entries[n + 1].list : &netdev->uc.list;
+		entries[n].addr[0] = n;
+	}
+	netdev->uc.list.next = &entries[0].list;
+	spin_lock_bh(&list_lock);
+	__hw_addr_sync_dev(&netdev->uc, netdev, sync_slowly, sync_slowly);
+	spin_unlock_bh(&list_lock);
+}
+/* Its thread is woken again before it ends, each time. */
+static void __iomem *card;
+static void raise_again(void)
+{
+	/* The 82574's cause, which goes when it is read, and mask of "link status change". */
+	readl(card + 0xc0);
+	writel(4, card + 0xd0);
+	writel(4, card + 0xc8);
+}
+static irqreturn_t never_rests(int irq, void *data)
+{
+	msleep(100);
+	raise_again();
+	msleep(20);
+	return IRQ_HANDLED;
+}
+ATTACK(irq_never_rests)
+{
+	card = pci_ioremap_bar(pdev, 0);
+	pci_set_master(pdev);
+	if (!card || pci_enable_msi(pdev) ||
+	    request_threaded_irq(pdev->irq, NULL, never_rests, IRQF_ONESHOT, "side_attack", page))
+		return;
+	writel(~0, card + 0xd8);
+	raise_again();
+	msleep(50);
+	synchronize_irq(pdev->irq);
+}

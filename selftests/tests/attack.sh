@@ -192,6 +192,11 @@ latency_requests too-many-latency-requests
 cross_clock bad-clock
 cross_endless none
 timers_wait timer-self-wait
+format_deep none
+timer_hog timer-hog
+timer_spins budget-exceeded
+address_list_slow budget-exceeded
+irq_never_rests irq-waits-for-itself
 END
 # What users do.
 up() { ip link set "$(interface_of "$(pci_of 0x8086:0x10d3)")" up; }

@@ -80,10 +80,12 @@ pub(crate) fn schedule_timeout(call: &mut Call<'_>) -> Outcome {
     Ok(0)
 }
 
+/// Keeps the CPU for `ns`, all of which is charged to the caller.
 fn spin(call: &Call<'_>, ns: u64) -> Outcome {
     if ns > MAX_SPIN_US * 1000 {
         return Err(Violation::new("delay-too-long", ns));
     }
+    call.charge(ns);
     let mut left = ns;
     while left > 0 && !call.domain.is_dead() {
         let part = left.min(1_000_000);

@@ -19,6 +19,7 @@ use crate::side_stubs::contract::*;
 use crate::side_stubs::policy::Class;
 use crate::side_stubs::rings::*;
 use crate::side_stubs::table;
+use core::cell::Cell;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -157,6 +158,7 @@ fn by_gate(
         upcall,
         // Nothing sleeps in an atomic context.
         deadline: 0,
+        spun: Cell::new(0),
     };
     check_arguments(&call, checks)?;
     handler(&mut call)

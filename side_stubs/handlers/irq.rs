@@ -615,17 +615,18 @@ pub(crate) fn synchronize(call: &mut Call<'_>) -> Outcome {
         Err(_) if is_own(call) => return Ok(0),
         Err(violation) => return Err(violation),
     };
-    refuse_in_thread(call, u64::from(irq.number))?;
-    irq::synchronize(irq.number);
+    let value = u64::from(irq.number);
+    refuse_in_thread(call, value)?;
+    // What a hard handler on another CPU is about to count belongs to it.
+    let _ = irq::is_idle(irq.number);
     let target = irq.raised.load(Ordering::SeqCst);
-    while !call.domain.is_dead() {
+    // Not by the kernel's own wait for the threads, which one that is always raised anew would never leave.
+    wait::until(call, "irq-waits-for-itself", value, || {
         let running = irq.running.load(Ordering::SeqCst) >= 0;
         let served = irq.served.load(Ordering::SeqCst) >= target;
         let off = irq.disabled.load(Ordering::SeqCst) != 0;
-        if !running && (served || off || irq.handler == 0) {
-            return Ok(0);
-        }
-        cpu::sleep_ms(1);
-    }
+        // A handler that has ended may have woken the thread: so that is looked at last.
+        Ok(!running && (served || off || irq.handler == 0) && irq::is_idle(irq.number))
+    })?;
     Ok(0)
 }

@@ -10,10 +10,11 @@
 use super::wait;
 use crate::call::{Call, Outcome, Violation};
 use crate::domain::Domain;
+use crate::fault_handler::watch::Limits;
 use crate::objects::Table;
 use crate::run::{self, Context};
 use crate::sys::timer::Timer;
-use crate::sys::layout;
+use crate::sys::{cpu, layout};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -54,13 +55,31 @@ impl State {
 pub(crate) fn expired(timer: &Timer) {
     mark(timer, false);
     let function = timer.function.load(Ordering::Relaxed);
-    let _ = run::upcall(
+    let begin = cpu::now();
+    let (result, taken) = run::measured(
         &timer.domain,
         "timer",
         function,
         &[timer.shadow],
         Context::Atomic,
     );
+    if result.is_ok() {
+        watch(&timer.domain, begin, taken);
+    }
+}
+
+/// Ends the domain if its timer functions, of which one has taken `taken` ns from `begin` on, leave this CPU
+/// no pause: the kernel calls them one after the other for as long as there is one that has expired, and no
+/// task runs there meanwhile.
+fn watch(domain: &Arc<Domain>, begin: u64, taken: u64) {
+    let limits = domain.driver().map_or(Limits::DEFAULT, |d| d.limits());
+    let Some(cpu) = domain.memory.cpu(cpu::id()) else {
+        return;
+    };
+    let hog = cpu.timers.lock().add(begin, taken, limits.timer_ms);
+    if let Some(sum) = hog {
+        domain.breach("timer", Violation::new("timer-hog", sum));
+    }
 }
 
 /// Shows in the driver's structure whether the timer is armed. Set before it is armed and cleared

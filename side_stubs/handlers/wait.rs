@@ -13,6 +13,8 @@ const PATIENCE: u64 = 30_000_000_000;
 const EAGER: u64 = 10_000_000;
 /// The longest time that a CPU spins for what runs on another one, in ns: a handler's budget.
 const SPIN: u64 = 500_000_000;
+/// The most that is charged for the time between two looks, in ns: the host had the CPU if it was longer.
+const LOOK: u64 = 1_000_000;
 
 /// Waits until `done` or until the domain is dead; `rule` and `value` say what took too long.
 /// Sleeping must be allowed.
@@ -36,12 +38,16 @@ pub(crate) fn until(
     Ok(())
 }
 
-/// Spins until `done`, where sleeping is not allowed. Returns whether it came to that: not if the domain is
-/// dead by then, or if it takes longer than an upcall may.
+/// Spins until `done`, where sleeping is not allowed; the caller is charged for it. Returns whether it came
+/// to that: not if the domain is dead by then, or if it takes longer than an upcall may.
 pub(crate) fn spin(call: &Call<'_>, mut done: impl FnMut() -> bool) -> bool {
     let begin = cpu::now();
+    let mut looked = begin;
     while !done() {
-        if call.domain.is_dead() || cpu::now().saturating_sub(begin) > SPIN {
+        let now = cpu::now();
+        call.charge(now.saturating_sub(looked).min(LOOK));
+        looked = now;
+        if call.domain.is_dead() || now.saturating_sub(begin) > SPIN {
             return false;
         }
         irq::relax();

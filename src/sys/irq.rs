@@ -128,10 +128,19 @@ pub(crate) fn disable_hard(number: u32) -> bool {
     unsafe { bindings::disable_hardirq(number) }
 }
 
-/// Waits for handlers and threads of interrupt `number`. Process context.
-pub(crate) fn synchronize(number: u32) {
-    // SAFETY: allowed for any number.
-    unsafe { bindings::synchronize_irq(number) }
+/// Waits for the hard handlers of interrupt `number`, which are short. Returns whether then nothing of it is
+/// left: none on its way to a CPU, as far as the chip can tell, and no thread active or woken. Process context.
+pub(crate) fn is_idle(number: u32) -> bool {
+    let mut on_its_way = false;
+    // SAFETY: allowed for any number; a chip that cannot tell leaves the answer as it is.
+    unsafe {
+        bindings::irq_get_irqchip_state(
+            number,
+            bindings::irqchip_irq_state_IRQCHIP_STATE_ACTIVE,
+            &mut on_its_way,
+        );
+        bindings::synchronize_hardirq(number) && !on_its_way
+    }
 }
 
 /// Lets the CPU breathe in a loop that waits.

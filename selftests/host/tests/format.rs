@@ -4,7 +4,7 @@
 //! expected text is what bash's printf (the C library's, for numbers and strings) gives for the same
 //! format; where they differ, it follows from lib/vsprintf.c.
 
-use side_host_tests::format::{format, level, Args, Sink};
+use side_host_tests::format::{format, level, Args, Sink, CONVERSIONS_MAX, TEXT_MAX};
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::process::Command;
@@ -446,5 +446,74 @@ fn levels() {
 #[test]
 fn nothing_takes_forever() {
     let mut fake = Fake::new(&[i32::MAX as u64, 1, i32::MIN as u32 as u64, 1]);
-    assert_eq!(with(&mut fake, "%*d%*d").len(), 2 << 16);
+    assert_eq!(with(&mut fake, "%*d%*d").len(), 2 * 4096);
+}
+
+/// Any number of arguments, each a `%pV` at `BASE` whose format is `template`, in two levels.
+struct Deep {
+    template: &'static str,
+    level: usize,
+    words: usize,
+}
+
+impl Args for Deep {
+    fn word(&mut self) -> u64 {
+        self.words += 1;
+        BASE
+    }
+    fn bytes(&mut self, address: u64, into: &mut [u8]) -> bool {
+        let list = [BASE + 64, 0].map(u64::to_le_bytes).concat();
+        let (from, memory) = match address - BASE {
+            0 => (0, list.as_slice()),
+            offset => (offset as usize - 64, self.template.as_bytes()),
+        };
+        let bytes = memory.iter().skip(from).chain(std::iter::repeat(&0));
+        into.iter_mut()
+            .zip(bytes)
+            .for_each(|(to, byte)| *to = *byte);
+        true
+    }
+    fn symbol(&mut self, _: u64, _: &mut dyn Write) {}
+    fn push(&mut self, _: u64) -> bool {
+        let may = self.level < 2;
+        self.level += usize::from(may);
+        may
+    }
+    fn pop(&mut self) {
+        self.level -= 1;
+    }
+}
+
+fn deep(template: &'static str) -> (usize, usize) {
+    let mut out = Out(Vec::new());
+    let mut args = Deep {
+        template,
+        level: 0,
+        words: 0,
+    };
+    format(template.repeat(100).as_bytes(), &mut args, &mut out);
+    (out.0.len(), args.words)
+}
+
+#[test]
+fn a_text_ends_however_formats_are_nested() {
+    // A width from the arguments, and a format that is nested twice; it is as large as it may be.
+    let (len, _) = deep("%*d%pV%*d%pV%*d%pV%*d%pV%*d%pV%*d%pV%*d%pV%*d%pV%*d%pV%*d%pV%*d%pV");
+    assert_eq!(len, TEXT_MAX);
+    // Conversions that print nothing count as well.
+    let (len, words) = deep("%.0s%pV%.0s%pV%.0s%pV%.0s%pV%.0s%pV%.0s%pV%.0s%pV%.0s%pV%.0s%pV");
+    assert!(len < TEXT_MAX, "{len}");
+    assert_eq!(words, CONVERSIONS_MAX);
+    // Names have to be looked for.
+    let shown = print(&"%pS".repeat(100), &[7; 100]);
+    assert_eq!(shown.matches("function+0x7").count(), 16);
+    // Also in one format alone.
+    let words = vec![0x7fff_ffff; 200];
+    let mut out = Out(Vec::new());
+    format(
+        "%*d".repeat(100).as_bytes(),
+        &mut Fake::new(&words),
+        &mut out,
+    );
+    assert_eq!(out.0.len(), TEXT_MAX);
 }
