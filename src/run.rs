@@ -71,6 +71,8 @@ pub(crate) struct Upcall<'a> {
     pub(crate) stack: (u64, u64),
     /// Bottom halves are off on behalf of the driver.
     held: bool,
+    /// The CPU of the last stay in ring 3: with interrupts on the task may have moved since.
+    pub(crate) cpu: usize,
     /// Ring-3 time used, in ns.
     used: u64,
     /// Time since the driver became atomic, in ns: its own and that of its imports, since nothing
@@ -166,6 +168,7 @@ pub(crate) fn upcall(
         frame,
         stack: (top - STACK_SIZE, top),
         held: false,
+        cpu: 0,
         used: 0,
         span: 0,
         began,
@@ -268,6 +271,7 @@ impl Upcall<'_> {
         let memory = &domain.memory;
         cpu::irq_disable();
         let number = cpu::id();
+        self.cpu = number;
         let Some(virtual_cpu) = memory.cpu(number) else {
             cpu::irq_enable();
             self.domain.end(Death::exhausted(self.name, "CPUs"));
