@@ -321,7 +321,17 @@ impl Upcall<'_> {
         }
         cpu::irq_enable();
         self.release_if_over();
-        faults::handle(self, &exit)
+        match faults::handle(self, &exit) {
+            Next::Resume => {
+                if self.context == Context::Process && !self.held {
+                    cpu::cond_resched();
+                }
+                // What handles a fault is charged, and may last longer than the timer that ends a
+                // stay: no interrupt need ever hit ring 3.
+                self.check_budget()
+            }
+            next => next,
+        }
     }
 
     /// Whether the driver is virtually atomic, on the CPU that it just left. Interrupts are off.
