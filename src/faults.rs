@@ -14,7 +14,7 @@ use crate::report::{self, Death};
 use crate::run::{Next, Upcall};
 use crate::side_stubs::contract::*;
 use crate::switcher::Exit;
-use crate::sys::{cpu, port, trace};
+use crate::sys::{port, trace};
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::sync::Arc;
 
@@ -47,13 +47,17 @@ impl Warned {
 }
 
 /// What the classification asks about a domain.
-struct DomainFacts<'a>(&'a Arc<Domain>);
+struct DomainFacts<'a> {
+    domain: &'a Arc<Domain>,
+    /// The CPU that the fault was on.
+    cpu: usize,
+}
 
 impl Facts for DomainFacts<'_> {
     fn region(&self, address: u64) -> Region {
         let on_stack =
             (STACK_BASE..STACK_BASE + (STACK_COUNT as u64 + 1) * STACK_STRIDE).contains(&address);
-        match self.0.memory.view().translate(address) {
+        match self.domain.memory.view().translate(address) {
             Some(mapping) => match (mapping.perm, mapping.kind) {
                 (Perm::ReadExecute, _) => Region::Text,
                 (Perm::Read, _) => Region::ReadOnly,
@@ -68,18 +72,18 @@ impl Facts for DomainFacts<'_> {
     }
 
     fn bug(&self, rip: u64) -> Option<BugEntry> {
-        self.0.image.bug(rip)
+        self.domain.image.bug(rip)
     }
 
     fn segment_bases(&self) -> SegmentBases {
         SegmentBases {
             fs: 0,
-            gs: cpu::id() as u64 * VCPU_STRIDE,
+            gs: self.cpu as u64 * VCPU_STRIDE,
         }
     }
 
     fn word(&self, address: u64) -> Option<u64> {
-        self.0.memory.read(address).ok()
+        self.domain.memory.read(address).ok()
     }
 }
 
@@ -109,7 +113,10 @@ pub(crate) fn handle(upcall: &mut Upcall<'_>, exit: &Exit) -> Next {
         exit.error_code,
         exit.cr2,
         &code[..len],
-        &DomainFacts(upcall.domain),
+        &DomainFacts {
+            domain: upcall.domain,
+            cpu: upcall.cpu,
+        },
     );
     match verdict {
         Verdict::Continue { rip, warning } => {
@@ -178,7 +185,7 @@ fn carry_out(upcall: &mut Upcall<'_>, insn: &Insn) -> Result<(), Cause> {
             emulate::complete_string(frame, insn, &transfer, done);
         }
         Action::ReadTsc => {
-            emulate::complete_tsc(frame, insn, port::time_stamp(), cpu::id() as u32);
+            emulate::complete_tsc(frame, insn, port::time_stamp(), upcall.cpu as u32);
         }
         Action::Cpuid { leaf, subleaf } => {
             emulate::complete_cpuid(frame, insn, port::cpuid(leaf, subleaf));

@@ -72,6 +72,8 @@ pub(crate) struct Upcall<'a> {
     pub(crate) stack: (u64, u64),
     /// Bottom halves are off on behalf of the driver.
     held: bool,
+    /// The CPU of the last stay in ring 3: with interrupts on the task may have moved since.
+    pub(crate) cpu: usize,
     /// Ring-3 time used, in ns.
     used: u64,
     /// Time since the driver became atomic, in ns: its own and that of its imports, since nothing
@@ -197,6 +199,7 @@ fn one(
         frame,
         stack: (top - STACK_SIZE, top),
         held: false,
+        cpu: 0,
         used: 0,
         span: 0,
         spun: 0,
@@ -308,6 +311,7 @@ impl Upcall<'_> {
             return Next::End;
         }
         let number = cpu::id();
+        self.cpu = number;
         let Some(virtual_cpu) = memory.cpu(number) else {
             cpu::irq_enable();
             self.domain.end(Death::exhausted(self.name, "CPUs"));
@@ -358,7 +362,17 @@ impl Upcall<'_> {
         }
         cpu::irq_enable();
         self.release_if_over();
-        faults::handle(self, &exit)
+        match faults::handle(self, &exit) {
+            Next::Resume => {
+                if self.context == Context::Process && !self.held {
+                    cpu::cond_resched();
+                }
+                // What handles a fault is charged, and may last longer than the timer that ends a
+                // stay: no interrupt need ever hit ring 3.
+                self.check_budget()
+            }
+            next => next,
+        }
     }
 
     /// Whether the driver is virtually atomic, on the CPU that it just left. Interrupts are off.

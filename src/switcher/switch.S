@@ -228,7 +228,7 @@ SYM_CODE_START_LOCAL_NOALIGN(common)
 	popq	SIDE_FRAME_CS(%rax)
 	popq	SIDE_FRAME_RFLAGS(%rax)
 	popq	SIDE_FRAME_RSP(%rax)
-	/* SS stays: nothing asks for it, and it never goes back. */
+	/* SS stays in the frame: nothing asks for it, and it never goes back. */
 	LOAD_LINUX
 	movq	SIDE_HOST_RSP(%rdi), %rsp
 	/* Linux's stack and Linux's world. No value of ring 3 stays where speculation could use it. */
@@ -249,7 +249,12 @@ SYM_CODE_START_LOCAL_NOALIGN(common)
 	CALL_UNTRAIN_RET
 	ALTERNATIVE_2 "", "call side_switch_ibpb", X86_FEATURE_ENTRY_IBPB, \
 		__stringify(RESET_CALL_DEPTH), X86_FEATURE_CALL_DEPTH
-	ALTERNATIVE "", "call side_switch_clear_bhb", X86_FEATURE_CLEAR_BHB_LOOP
+	/*
+	 * SS is NULL since the exit, which a SYSRET of the task that called could not repair on AMD. Linux
+	 * has it so only behind an interrupt, and then switches tasks. No CPU of theirs needs the loop.
+	 */
+	ALTERNATIVE_2 "", "call side_switch_clear_bhb", X86_FEATURE_CLEAR_BHB_LOOP, \
+		"movw side_switch_kernel_ds(%rip), %ss", X86_BUG_SYSRET_SS_ATTRS
 	/*
 	 * NMI and #MC are Linux's, on its own IST stacks. No IRET has happened, so an NMI still
 	 * blocks further ones, and a kernel-mode frame is what Linux must see.
@@ -458,6 +463,11 @@ SYM_CODE_START_LOCAL_NOALIGN(side_switch_clear_bhb)
 	jnz	.Lbhb_outer
 	RET
 SYM_CODE_END(side_switch_clear_bhb)
+
+	.section .rodata, "a"
+	.balign	2
+/* Read with Linux's tables in place. One load from memory takes the room of one nop. */
+SYM_DATA_LOCAL(side_switch_kernel_ds, .word __KERNEL_DS)
 
 	.text
 /*
