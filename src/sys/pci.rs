@@ -147,6 +147,8 @@ forward! {
     check_and_unmask_line() -> bool = pci_check_and_unmask_intx;
     /// Whether the device can mask its line.
     line_maskable() -> bool = side_pci_intx_maskable;
+    /// Turns the line off at the device, unless that would turn its messages off too. Any context.
+    quiet_line() = side_pci_quiet_line;
 }
 
 impl PciRef {

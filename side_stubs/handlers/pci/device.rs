@@ -362,6 +362,23 @@ impl PciDevice {
         }
     }
 
+    /// Leaves the line on only while a handler is there for it: nobody would serve what the device
+    /// raises, and the kernel would turn the line off for all that share it. `held` is the device's
+    /// ledger.
+    pub(super) fn settle_line(&self, domain: &Domain, held: &Held) {
+        if matches!(held.vectors, Vectors::Line) {
+            irq::settle_line(domain, self);
+        }
+    }
+
+    /// Whether the device has any of the BARs in the mask.
+    pub(super) fn has_any(&self, bars: u32) -> bool {
+        (0..6usize)
+            .filter(|n| bars >> n & 1 != 0)
+            .filter_map(|n| self.raw.resource(n))
+            .any(|bar| bar.end != 0)
+    }
+
     /// The I/O BARs among `bars` (a mask): first and last port.
     pub(super) fn port_ranges(&self, bars: u32) -> impl Iterator<Item = (u64, u64)> + '_ {
         (0..6usize).filter_map(move |n| {
@@ -389,6 +406,7 @@ impl PciDevice {
         }
         held.released = true;
         drop_vectors(self, &mut held);
+        self.raw.quiet_line();
         for window in &held.windows {
             domain.memory.unmap_registers(window.base);
         }
@@ -442,7 +460,8 @@ impl PciDevice {
     }
 }
 
-/// Gives messages back, so that the device is on its line again. Nothing is requested any more.
+/// Gives messages back, so that the device is on its line again, which the kernel turns on. Nothing is
+/// requested any more.
 pub(super) fn drop_vectors(device: &PciDevice, held: &mut Held) {
     match core::mem::replace(&mut held.vectors, Vectors::Line) {
         Vectors::Line => {}

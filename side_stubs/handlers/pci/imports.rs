@@ -285,6 +285,8 @@ fn enable_with(call: &mut Call<'_>, enable: fn(&PciRef) -> i32) -> Outcome {
         let code = enable(&device.raw);
         if code == 0 {
             held.enabled += 1;
+            // The kernel has turned the line on.
+            device.settle_line(call.domain, &held);
         }
         code
     };
@@ -504,6 +506,7 @@ pub(crate) fn enable_msi(call: &mut Call<'_>) -> Outcome {
         if code == 0 {
             held.vectors = Vectors::Msi;
         }
+        device.settle_line(call.domain, &held);
         code
     };
     device.refresh(call.domain)?;
@@ -545,6 +548,7 @@ pub(crate) fn enable_msix_range(call: &mut Call<'_>) -> Outcome {
             }
             held.vectors = Vectors::MsiX(list);
         }
+        device.settle_line(call.domain, &held);
         code
     };
     for (n, (vector, _)) in entries
@@ -569,6 +573,7 @@ pub(crate) fn disable_vectors(call: &mut Call<'_>) -> Outcome {
         }
         no_handlers(call, &device)?;
         drop_vectors(&device, &mut held);
+        device.settle_line(call.domain, &held);
     }
     device.refresh(call.domain)?;
     Ok(0)
@@ -605,6 +610,7 @@ pub(crate) fn alloc_irq_vectors(call: &mut Call<'_>) -> Outcome {
                 held.vectors = Vectors::Allocated(list);
             }
         }
+        device.settle_line(call.domain, &held);
         code
     };
     device.refresh(call.domain)?;
