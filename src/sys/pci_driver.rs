@@ -21,12 +21,6 @@ pub(crate) const RUNTIME_SLOTS: [usize; 2] = [
     offset_of!(bindings::dev_pm_ops, runtime_suspend) / 8,
     offset_of!(bindings::dev_pm_ops, runtime_resume) / 8,
 ];
-/// The functions after which a device in low power must have its state saved.
-pub(crate) const LOWERING_SLOTS: [usize; 3] = [
-    offset_of!(bindings::dev_pm_ops, suspend) / 8,
-    offset_of!(bindings::dev_pm_ops, suspend_noirq) / 8,
-    offset_of!(bindings::dev_pm_ops, runtime_suspend) / 8,
-];
 /// Functions in a `struct pci_error_handlers`.
 pub(crate) const ERROR_SLOTS: usize = size_of::<bindings::pci_error_handlers>() / 8;
 

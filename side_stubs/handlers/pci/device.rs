@@ -79,6 +79,8 @@ pub(super) struct Held {
     pub(super) regions: u32,
     pub(super) vectors: Vectors,
     pub(super) windows: KVec<Window>,
+    /// The driver has turned the PME signal on by itself.
+    pub(super) pme: bool,
     /// Everything was given back.
     released: bool,
 }
@@ -144,6 +146,7 @@ impl PciDevice {
                     regions: 0,
                     vectors: Vectors::Line,
                     windows: KVec::new(),
+                    pme: false,
                     released: false,
                 }),
                 usage_shown: AtomicI32::new(0),
@@ -422,6 +425,10 @@ impl PciDevice {
         while held.enabled != 0 {
             self.raw.disable();
             held.enabled -= 1;
+        }
+        self.raw.enable_wake(0, false);
+        if core::mem::take(&mut held.pme) {
+            self.raw.pme_active(false);
         }
         let delta = self.usage_delta.swap(0, Ordering::Relaxed);
         self.raw.change_usage(-delta);

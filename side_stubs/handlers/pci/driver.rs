@@ -12,9 +12,7 @@ use crate::side_stubs::request;
 use crate::sys::cpu;
 use crate::sys::params::{self, Param};
 use crate::sys::pci::{self, layout, PciRef};
-use crate::sys::pci_driver::{
-    matches, Id, Registered, ERROR_SLOTS, LOWERING_SLOTS, PM_SLOTS, RUNTIME_SLOTS,
-};
+use crate::sys::pci_driver::{matches, Id, Registered, ERROR_SLOTS, PM_SLOTS, RUNTIME_SLOTS};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -491,10 +489,6 @@ pub(crate) fn power(twin: &Twin, raw: &PciRef, slot: usize, name: &'static str) 
         true => device.in_transition(call),
         false => call(),
     };
-    // The PCI core warns of a driver that forgot it.
-    if LOWERING_SLOTS.contains(&slot) && device.raw.is_low_and_unsaved() {
-        device.raw.save_state();
-    }
     answer.map_or(0, status)
 }
 

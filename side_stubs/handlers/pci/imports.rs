@@ -231,8 +231,6 @@ simple! {
         |call, device| int(device.raw.disable_link_state_locked(call.int(1)));
     /// `pci_save_state(dev)`
     save_state => |call, device| int(device.raw.save_state());
-    /// `pci_restore_state(dev)`
-    restore_state => |call, device| { device.raw.restore_state(); 0 };
     /// `pci_enable_wake(dev, state, enable)`
     enable_wake => |call, device| {
         int(device.raw.enable_wake(power_state(call, 1)?, call.uint(2) & 0xff != 0))
@@ -240,13 +238,22 @@ simple! {
     /// `pci_wake_from_d3(dev, enable)`
     wake_from_d3 => |call, device| int(device.raw.wake_from_d3(call.uint(1) & 0xff != 0));
     /// `pci_prepare_to_sleep(dev)`
-    prepare_to_sleep => |call, device| int(device.raw.prepare_to_sleep());
+    prepare_to_sleep => |call, device| {
+        device.raw.save_before_lowering();
+        int(device.raw.prepare_to_sleep())
+    };
     /// `pci_back_from_sleep(dev)`
     back_from_sleep => |call, device| int(device.raw.back_from_sleep());
     /// `pci_dev_run_wake(dev)`
     run_wake => |call, device| u64::from(device.raw.run_wake());
     /// `pci_set_power_state(dev, state)`
-    set_power_state => |call, device| int(device.raw.set_power_state(power_state(call, 1)?));
+    set_power_state => |call, device| {
+        let state = power_state(call, 1)?;
+        if state > 0 {
+            device.raw.save_before_lowering();
+        }
+        int(device.raw.set_power_state(state))
+    };
     /// `pci_pme_capable(dev, state)`
     pme_capable => |call, device| u64::from(device.raw.pme_capable(power_state(call, 1)?));
     /// `pci_choose_state(dev, state)`
@@ -255,8 +262,6 @@ simple! {
     get_mmrbc => |call, device| int(device.raw.get_mmrbc());
     /// `pcix_set_mmrbc(dev, mmrbc)`: the kernel checks the value.
     set_mmrbc => |call, device| int(device.raw.set_mmrbc(call.int(1)));
-    /// `pci_pme_active(dev, enable)`
-    pme_active => |call, device| { device.raw.pme_active(call.uint(1) & 0xff != 0); 0 };
     /// `pci_set_mwi(dev)`
     set_mwi => |call, device| int(device.raw.set_mwi());
     /// `pci_try_set_mwi(dev)`
@@ -276,6 +281,39 @@ simple! {
     /// `pci_find_ext_capability(dev, cap)`
     find_ext_capability =>
         |call, device| u64::from(device.raw.find_ext_capability(call.int(1) & 0xffff));
+}
+
+/// `pci_restore_state(dev)`. Not in low power: what sleeps has nothing to restore, and the kernel would
+/// think that its state was never saved.
+pub(crate) fn restore_state(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    {
+        let held = device.hold()?;
+        if !device.raw.is_low() {
+            device.raw.restore_state();
+            device.settle_line(call.domain, &held);
+        }
+    }
+    device.refresh(call.domain)?;
+    Ok(0)
+}
+
+/// `pci_pme_active(dev, enable)`. The kernel notes each enable anew, to poll the device: one at a time.
+pub(crate) fn pme_active(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    {
+        let mut held = device.hold()?;
+        let enable = call.uint(1) & 0xff != 0;
+        if held.pme || !enable {
+            device.raw.pme_active(false);
+        }
+        held.pme = enable;
+        if enable {
+            device.raw.pme_active(true);
+        }
+    }
+    device.refresh(call.domain)?;
+    Ok(0)
 }
 
 fn enable_with(call: &mut Call<'_>, enable: fn(&PciRef) -> i32) -> Outcome {
