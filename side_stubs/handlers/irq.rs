@@ -67,6 +67,8 @@ pub(crate) struct Irq {
     pub(super) handler: u64,
     thread_fn: u64,
     pub(super) dev_id: u64,
+    /// Others may have the number too.
+    shared: bool,
     /// The NAPI instance that the handler of a message was seen to schedule first.
     napi: SetOnce<Arc<Napi>>,
     /// Interrupts counted by the hard handler, and how many of them an upcall has covered.
@@ -480,10 +482,12 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
     let Ok(kept) = file_name(name) else {
         return Ok(errno(ENOMEM));
     };
+    // The kernel says in its log each time that a number is not to be shared.
+    let refuses = |irq: &Irq| irq.dev_id == dev_id || !irq.shared || flags & SHARED == 0;
     if call
         .domain
         .irq
-        .find(|irq| irq.number == number && irq.dev_id == dev_id)
+        .find(|irq| irq.number == number && refuses(irq))
         .is_some()
     {
         return Ok(errno(EBUSY));
@@ -499,6 +503,7 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
         handler,
         thread_fn,
         dev_id,
+        shared: flags & SHARED != 0,
         raised: AtomicU64::new(0),
         served: AtomicU64::new(0),
         napi: SetOnce::new(),

@@ -9,6 +9,7 @@ use crate::call::{errno, int, Call, Outcome, Violation};
 use crate::side_stubs::config_space::{device_dependent, judge, Bytes, Role, Verdict};
 use crate::sys::access::PAGE;
 use crate::sys::pci::{layout, PciRef};
+use crate::sys::print;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -272,8 +273,13 @@ simple! {
     get_read_request => |call, device| int(device.raw.get_read_request());
     /// `pcie_set_readrq(dev, rq)`
     set_read_request => |call, device| int(device.raw.set_read_request(call.int(1)));
-    /// `pcie_print_link_status(dev)`
-    print_link_status => |call, device| { device.raw.print_link_status(); 0 };
+    /// `pcie_print_link_status(dev)`: a line in the kernel's log, unless there were too many.
+    print_link_status => |call, device| {
+        if print::allowed() {
+            device.raw.print_link_status();
+        }
+        0
+    };
     /// `pci_device_is_present(dev)`
     is_present => |call, device| u64::from(device.raw.is_present());
     /// `pci_find_capability(dev, cap)`
@@ -358,6 +364,10 @@ pub(crate) fn disable_device(call: &mut Call<'_>) -> Outcome {
 fn request(call: &mut Call<'_>, bars: u32, exclusive: bool) -> Outcome {
     let device = device(call, 0)?;
     let mut held = device.hold()?;
+    // The kernel would say so in its log each time.
+    if device.has_any(bars & held.regions) {
+        return Ok(errno(EBUSY));
+    }
     let code = device
         .raw
         .request_regions(bars as i32, &device.region_name, exclusive);
@@ -420,11 +430,13 @@ fn map(call: &Call<'_>, device: &PciDevice, phys: u64, len: u64) -> Result<u64> 
     let start = phys / PAGE * PAGE;
     let end = (phys + len).div_ceil(PAGE) * PAGE;
     if device.raw.shared_with_other(start, end - 1) {
-        pr_err!(
-            "{}: {}: registers share a page with another device\n",
-            call.domain.name(),
-            device.raw.name()
-        );
+        if print::allowed() {
+            pr_err!(
+                "{}: {}: registers share a page with another device\n",
+                call.domain.name(),
+                device.raw.name()
+            );
+        }
         return Err(EBUSY);
     }
     let memory = &call.domain.memory;
