@@ -687,26 +687,34 @@ pub(crate) fn driver_string(call: &mut Call<'_>) -> Outcome {
     Ok(by_device(call, 0)?.driver_name())
 }
 
-/// `device_set_wakeup_enable(dev, enable)`
-pub(crate) fn set_wakeup_enable(call: &mut Call<'_>) -> Outcome {
+/// Calls `f`, which changes whether the device wakes the system, under the device's lock: the kernel
+/// leaves that to the driver, and would add a file to the device's folder twice.
+fn change_wakeup(call: &mut Call<'_>, f: impl FnOnce(&PciRef) -> i32) -> Outcome {
     let device = by_device(call, 0)?;
-    let code = device.raw.set_wakeup_enable(call.uint(1) & 0xff != 0);
+    let code = {
+        let _serialised = device.hold()?;
+        f(&device.raw)
+    };
     device.refresh(call.domain)?;
     Ok(int(code))
+}
+
+/// `device_set_wakeup_enable(dev, enable)`
+pub(crate) fn set_wakeup_enable(call: &mut Call<'_>) -> Outcome {
+    let enable = call.uint(1) & 0xff != 0;
+    change_wakeup(call, |raw| raw.set_wakeup_enable(enable))
 }
 
 /// `device_wakeup_enable(dev)`
 pub(crate) fn wakeup_enable(call: &mut Call<'_>) -> Outcome {
-    let device = by_device(call, 0)?;
-    let code = device.raw.wakeup_enable();
-    device.refresh(call.domain)?;
-    Ok(int(code))
+    change_wakeup(call, PciRef::wakeup_enable)
 }
 
 /// `device_set_wakeup_capable(dev, capable)`
 pub(crate) fn set_wakeup_capable(call: &mut Call<'_>) -> Outcome {
-    let device = by_device(call, 0)?;
-    device.raw.set_wakeup_capable(call.uint(1) & 0xff != 0);
-    device.refresh(call.domain)?;
-    Ok(0)
+    let capable = call.uint(1) & 0xff != 0;
+    change_wakeup(call, |raw| {
+        raw.set_wakeup_capable(capable);
+        0
+    })
 }
