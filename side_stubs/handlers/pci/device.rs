@@ -234,12 +234,7 @@ impl PciDevice {
         let usage: i32 = domain.memory.read(dev + layout::USAGE_COUNT)?;
         let delta = usage.wrapping_sub(self.usage_shown.swap(usage, Ordering::Relaxed));
         if delta != 0 {
-            let all = self.usage_delta.load(Ordering::Relaxed).wrapping_add(delta);
-            // A driver may undo the one reference that the PCI core takes for it, no more.
-            if !(-1..=USAGE_MAX).contains(&all) {
-                return Err(Violation::new("pm-usage-count", u64::from(usage as u32)));
-            }
-            self.usage_delta.store(all, Ordering::Relaxed);
+            self.account_usage(delta)?;
             self.raw.change_usage(delta);
         }
         let flags: u32 = domain.memory.read(dev + layout::DRIVER_FLAGS)?;
@@ -248,6 +243,23 @@ impl PciDevice {
         }
         self.raw.set_driver_flags(flags);
         Ok(())
+    }
+
+    /// Enters in the ledger what the driver changes of the usage count.
+    pub(crate) fn account_usage(&self, delta: i32) -> Result<(), Violation> {
+        // A driver may undo the one reference that the PCI core takes for it, no more.
+        let sum = |all: i32| {
+            all.checked_add(delta)
+                .filter(|all| (-1..=USAGE_MAX).contains(all))
+        };
+        let all = &self.usage_delta;
+        match all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum) {
+            Ok(_) => Ok(()),
+            Err(all) => Err(Violation::new(
+                "pm-usage-count",
+                u64::from(all.wrapping_add(delta) as u32),
+            )),
+        }
     }
 
     /// Brings the shadow up to date with what changes while a driver is bound. Any context but
