@@ -415,7 +415,12 @@ pub(crate) fn probe(twin: &Twin, raw: PciRef, id: &Id) -> i32 {
             dma::probed(&device.raw);
             0
         }
-        (0, Err(error)) => error.to_errno(),
+        (0, Err(error)) => {
+            // The driver believes that it has the device, which the core takes back.
+            domain.breach("probe", Violation::new("out-of-memory", device.shadow));
+            device.release(domain);
+            error.to_errno()
+        }
         _ => {
             device.release(domain);
             code
