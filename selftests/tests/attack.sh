@@ -176,6 +176,14 @@ latency_requests too-many-latency-requests
 cross_clock bad-clock
 cross_endless none
 timers_wait timer-self-wait
+line_unserved none
+flags_mismatch none
+regions_twice none
+pm_count_taken pm-usage-count
+pm_count_dropped pm-usage-count
+pme_twice none
+power_restored none suspend_card
+wakeup_raced none
 END
 # What users do.
 up() { ip link set "$(interface_of "$(pci_of 0x8086:0x10d3)")" up; }
@@ -243,7 +251,7 @@ each_rule() {
 	return $missing
 }
 check "each rule has a test" each_rule
-no_complaint() { ! cat /tmp/attacks - < <(dmesg) | grep -E 'BUG|WARNING|Oops|lockup|stall'; }
+no_complaint() { ! cat /tmp/attacks - < <(dmesg) | grep -E 'BUG|WARNING|Oops|lockup|stall|duplicate filename|Flags mismatch|underflow'; }
 check "no complaint of the kernel" no_complaint
 check "rmmod" side_unload
 finish
