@@ -135,7 +135,8 @@ fn changeable(role: Role, express: u32, free: &Bytes, offset: u32) -> u8 {
             _ => {}
         }
     }
-    if express == 0 || offset < express {
+    // Behind the standard space are other capabilities, also where this one would reach so far.
+    if express == 0 || offset < express || offset >= REGION_END {
         return 0;
     }
     match offset - express {
@@ -248,6 +249,17 @@ mod tests {
         assert_eq!(
             judge(Role::Own, 0, &Bytes::NONE, 0xf0, 2, 3, 0),
             Verdict::Refused(3)
+        );
+    }
+
+    #[test]
+    fn extended_capabilities_are_not_the_end_of_express() {
+        // Of a capability at 0xe0, DEVCTL2 would be at 0x108, where AER has its mask.
+        let extended = |at, old, new| judge(Role::Own, 0xe0, &Bytes::NONE, at, 4, old, new);
+        assert_eq!(extended(0x108, 0, 0x10), Verdict::Refused(0x10));
+        assert_eq!(
+            judge(Role::Own, 0xc0, &Bytes::NONE, 0xe8, 2, 0, 0x10),
+            Verdict::Write(0x10)
         );
     }
 

@@ -687,6 +687,8 @@ static const struct { const char *name; void (*make)(void); } attacks[] = {
 	A(vector_number), A(latency_negative), A(latency_update), A(latency_requests), A(cross_clock),
 	A(cross_endless), A(timers_wait), A(format_deep), A(timer_hog), A(timer_spins), A(address_list_slow),
 	A(irq_never_rests),
+	A(line_unserved), A(flags_mismatch), A(regions_twice), A(pm_count_taken), A(pm_count_dropped), A(pme_twice),
+	A(power_restored), A(wakeup_raced),
 };
 
 static int probe(struct pci_dev *p, const struct pci_device_id *id)

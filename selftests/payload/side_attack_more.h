@@ -407,3 +407,97 @@ ATTACK(irq_never_rests)
 	msleep(50);
 	synchronize_irq(pdev->irq);
 }
+
+/* Ends the domain by a rule that attack.sh does not expect. */
+static void expect(bool right)
+{
+	if (!right)
+		pci_set_master((void *)pdev + 64);
+}
+static bool line_is_on(void)
+{
+	u16 command;
+
+	pci_read_config_word(pdev, PCI_COMMAND, &command);
+	return !(command & PCI_COMMAND_INTX_DISABLE);
+}
+static irqreturn_t no_interrupt(int irq, void *data) { return IRQ_NONE; }
+/* What the card would raise while nobody serves its line, other devices on it would suffer from. */
+ATTACK(line_unserved)
+{
+	expect(!line_is_on());
+	pci_save_state(pdev);
+	if (request_irq(pdev->irq, no_interrupt, IRQF_SHARED, "side_attack", page))
+		return;
+	expect(line_is_on());
+	pci_restore_state(pdev);
+	expect(line_is_on());
+	pci_save_state(pdev);
+	free_irq(pdev->irq, page);
+	expect(!line_is_on());
+	pci_restore_state(pdev);
+	expect(!line_is_on());
+	if (!pci_enable_msi(pdev))
+		pci_disable_msi(pdev);
+	expect(!line_is_on());
+	if (pci_enable_device_mem(pdev))
+		return;
+	expect(!line_is_on());
+}
+/* The kernel warns in the log of each. */
+ATTACK(flags_mismatch)
+{
+	if (request_irq(pdev->irq, no_interrupt, IRQF_SHARED, "side_attack", page))
+		return;
+	expect(request_irq(pdev->irq, no_interrupt, 0, "side_attack", page + 8) == -EBUSY);
+}
+ATTACK(regions_twice)
+{
+	if (!pci_request_selected_regions(pdev, 1, "side_attack"))
+		expect(pci_request_selected_regions(pdev, 1, "side_attack") == -EBUSY);
+}
+ATTACK(pm_count_taken)
+{
+	int n;
+
+	for (n = 0; n < 100; n++)
+		__pm_runtime_resume(dev, RPM_GET_PUT);
+}
+ATTACK(pm_count_dropped)
+{
+	int n;
+
+	for (n = 0; n < 3; n++)
+		__pm_runtime_idle(dev, RPM_GET_PUT | RPM_ASYNC);
+}
+/* The kernel notes a card whose PME signal it has to poll for once each time. */
+ATTACK(pme_twice)
+{
+	int n;
+
+	for (n = 0; n < 1000; n++)
+		pci_pme_active(pdev, true);
+}
+static void suspend_by(void (*function)(void));
+/* A card that sleeps has nothing to restore. */
+static void lower_and_restore(void)
+{
+	pci_set_power_state(pdev, PCI_D3hot);
+	pci_restore_state(pdev);
+}
+ATTACK(power_restored) { suspend_by(lower_and_restore); }
+/* Two CPUs at once add and remove the same file of the card's. */
+static void toggle_wakeup(struct work_struct *work)
+{
+	int n;
+
+	for (n = 0; n < 2000; n++)
+		device_set_wakeup_capable(dev, n & 1);
+}
+static DECLARE_WORK(toggler, toggle_wakeup);
+ATTACK(wakeup_raced)
+{
+	schedule_work(&toggler);
+	toggle_wakeup(NULL);
+	flush_work(&toggler);
+}

@@ -197,6 +197,14 @@ timer_hog timer-hog
 timer_spins budget-exceeded
 address_list_slow budget-exceeded
 irq_never_rests irq-waits-for-itself
+line_unserved none
+flags_mismatch none
+regions_twice none
+pm_count_taken pm-usage-count
+pm_count_dropped pm-usage-count
+pme_twice none
+power_restored none suspend_card
+wakeup_raced none
 END
 # What users do.
 up() { ip link set "$(interface_of "$(pci_of 0x8086:0x10d3)")" up; }
@@ -264,7 +272,10 @@ each_rule() {
 	return $missing
 }
 check "each rule has a test" each_rule
-no_complaint() { ! cat /tmp/attacks - < <(dmesg) | grep -E 'BUG|WARNING|Oops|lockup|stall|pagealloc'; }
+no_complaint() {
+	! cat /tmp/attacks - < <(dmesg) |
+		grep -E 'BUG|WARNING|Oops|lockup|stall|pagealloc|duplicate filename|Flags mismatch|underflow'
+}
 check "no complaint of the kernel" no_complaint
 check "rmmod" side_unload
 finish

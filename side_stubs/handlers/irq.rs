@@ -67,6 +67,8 @@ pub(crate) struct Irq {
     pub(super) handler: u64,
     thread_fn: u64,
     pub(super) dev_id: u64,
+    /// Others may have the number too.
+    shared: bool,
     /// The NAPI instance that the handler of a message was seen to schedule first.
     napi: SetOnce<Arc<Napi>>,
     /// Interrupts counted by the hard handler, and how many of them an upcall has covered.
@@ -155,6 +157,24 @@ pub(crate) fn in_use(domain: &Domain, device: &PciDevice) -> bool {
     domain.irq.find(|irq| irq.is_only_for(device)).is_some()
 }
 
+/// Lets the line of `device` be on if a handler is there for it, else off. Any context but hard
+/// interrupts.
+pub(crate) fn settle_line(domain: &Domain, device: &PciDevice) {
+    // Under the lock, so that no handler comes or goes meanwhile.
+    let list = domain.irq.list.lock();
+    match !domain.is_dead() && is_served(&list, device.shadow) {
+        true => device.raw.set_line(1),
+        false => device.raw.quiet_line(),
+    }
+}
+
+/// Whether any in `list` is for the line of the device with the shadow `owner`.
+fn is_served(list: &[Arc<Irq>], owner: u64) -> bool {
+    list.iter()
+        .filter(|irq| irq.source == Source::Line)
+        .any(|irq| irq.devices.iter().any(|line| line.owner == owner))
+}
+
 impl Irq {
     fn is_off(&self) -> bool {
         self.disabled.load(Ordering::SeqCst) != 0
@@ -234,9 +254,20 @@ impl Irq {
         if self.held_off.swap(false, Ordering::SeqCst) {
             irq::enable(self.number);
         }
-        // The line of a dead driver's device stays stopped: nobody would serve it.
+        if self.source == Source::Line {
+            self.leave_line();
+        }
+    }
+
+    /// Turns the lines off that nobody serves any more. Of a dead driver's device that is each.
+    fn leave_line(&self) {
+        let list = self.domain.irq.list.lock();
+        let dead = self.domain.is_dead();
         for line in &self.devices {
-            if line.stopped.swap(false, Ordering::SeqCst) && !self.domain.is_dead() {
+            let stopped = line.stopped.swap(false, Ordering::SeqCst);
+            if !is_served(&list, line.owner) {
+                line.raw.quiet_line();
+            } else if stopped && !dead {
                 line.raw.set_line(1);
             }
         }
@@ -451,10 +482,12 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
     let Ok(kept) = file_name(name) else {
         return Ok(errno(ENOMEM));
     };
+    // The kernel says in its log each time that a number is not to be shared.
+    let refuses = |irq: &Irq| irq.dev_id == dev_id || !irq.shared || flags & SHARED == 0;
     if call
         .domain
         .irq
-        .find(|irq| irq.number == number && irq.dev_id == dev_id)
+        .find(|irq| irq.number == number && refuses(irq))
         .is_some()
     {
         return Ok(errno(EBUSY));
@@ -470,6 +503,7 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
         handler,
         thread_fn,
         dev_id,
+        shared: flags & SHARED != 0,
         raised: AtomicU64::new(0),
         served: AtomicU64::new(0),
         napi: SetOnce::new(),
@@ -508,7 +542,8 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
     }
 }
 
-/// Enters the interrupt in the ledger and requests it; the handler may run before this returns.
+/// Requests the interrupt and enters it in the ledger, after which its line may rise; the handler may run
+/// before this returns.
 fn start(irq: Irq, flags: u32) -> Result {
     let irq = Arc::new(irq, GFP_KERNEL)?;
     let domain = irq.domain.clone();
@@ -519,17 +554,18 @@ fn start(irq: Irq, flags: u32) -> Result {
         }
         list.reserve(1, GFP_ATOMIC)?;
     }
-    if irq.source == Source::Line {
-        for line in &irq.devices {
-            line.raw.set_line(1);
-        }
-    }
     // A thread of the kernel's is there only for a driver that has a thread function.
     irq::request(&irq, flags, irq.thread_fn != 0, domain.has(DIRECT_ENTRY))?;
     let kept = {
         let mut list = domain.irq.list.lock();
         // Under the lock: either the release after a death sees the entry, or this sees the death.
-        !domain.is_dead() && list.push(irq.clone(), GFP_ATOMIC).is_ok()
+        let kept = !domain.is_dead() && list.push(irq.clone(), GFP_ATOMIC).is_ok();
+        if kept && irq.source == Source::Line {
+            for line in &irq.devices {
+                line.raw.set_line(1);
+            }
+        }
+        kept
     };
     if !kept {
         irq.free();

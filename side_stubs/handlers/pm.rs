@@ -110,6 +110,9 @@ fn runtime(call: &mut Call<'_>, request: Request) -> Outcome {
     if flags & (pm::RPM_ASYNC | pm::RPM_NOWAIT) == 0 {
         refuse_in_transition(call, &device, request)?;
     }
+    if flags & pm::RPM_GET_PUT != 0 {
+        device.account_usage(if request == Request::Resume { 1 } else { -1 })?;
+    }
     let status = pm::runtime(&device.raw, request, flags);
     device.refresh(call.domain)?;
     Ok(int(status))

@@ -38,6 +38,12 @@ bool side_pci_intx_maskable(struct pci_dev *pdev)
 	return pci_intx_mask_supported(pdev);
 }
 
+void side_pci_quiet_line(struct pci_dev *pdev)
+{
+	if (!(pdev->dev_flags & PCI_DEV_FLAGS_MSI_INTX_DISABLE_BUG))
+		pci_intx(pdev, 0);
+}
+
 const char *side_pci_name(struct pci_dev *pdev)
 {
 	return pci_name(pdev);

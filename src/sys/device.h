@@ -16,6 +16,7 @@ void side_pm_put_noidle(struct device *dev);
 void side_pm_get_noresume(struct device *dev);
 void side_tasklet_hi_schedule(struct tasklet_struct *tasklet);
 bool side_pci_intx_maskable(struct pci_dev *pdev);
+void side_pci_quiet_line(struct pci_dev *pdev);
 const char *side_pci_name(struct pci_dev *pdev);
 void side_device_lock(struct device *dev);
 void side_device_unlock(struct device *dev);

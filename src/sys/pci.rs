@@ -147,6 +147,8 @@ forward! {
     check_and_unmask_line() -> bool = pci_check_and_unmask_intx;
     /// Whether the device can mask its line.
     line_maskable() -> bool = side_pci_intx_maskable;
+    /// Turns the line off at the device, unless that would turn its messages off too. Any context.
+    quiet_line() = side_pci_quiet_line;
 }
 
 impl PciRef {
@@ -383,17 +385,25 @@ impl PciRef {
         unsafe { addr_of_mut!((*self.raw()).dev.power.driver_flags).write_volatile(flags) }
     }
 
-    /// Whether it is in a state of low power in which its configuration can still be read, and that was
-    /// not saved.
-    pub(crate) fn is_low_and_unsaved(&self) -> bool {
-        // SAFETY: a word and a bit of the live structure, which the device's driver and the PCI core
-        // change in turn.
-        let (state, saved) = unsafe {
-            let state = addr_of!((*self.raw()).current_state).read_volatile();
-            (state, (*self.raw()).state_saved() != 0)
-        };
-        // D1 to D3hot.
-        (1..=3).contains(&state) && !saved
+    /// The state of power, `PCI_D0` to `PCI_POWER_ERROR`.
+    fn power_state(&self) -> i32 {
+        // SAFETY: a word of the live structure, which the device's driver and the PCI core change in turn.
+        unsafe { addr_of!((*self.raw()).current_state).read_volatile() }
+    }
+
+    /// Whether it is in a state of low power: D1 to D3cold.
+    pub(crate) fn is_low(&self) -> bool {
+        (1..=4).contains(&self.power_state())
+    }
+
+    /// Saves the standard configuration, if it can be read and was not saved. The PCI core warns of a
+    /// driver that lowers power without.
+    pub(crate) fn save_before_lowering(&self) {
+        // SAFETY: a bit of the live structure, which the device's driver and the PCI core change in turn.
+        let saved = unsafe { (*self.raw()).state_saved() != 0 };
+        if !self.is_low() && !saved {
+            self.save_state();
+        }
     }
 
     /// Allows or forbids wake-up of the system by this device.

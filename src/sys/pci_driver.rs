@@ -11,6 +11,7 @@ use super::pci::PciRef;
 use crate::side_stubs::handlers::pci::driver::{self, Slot, Twin};
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
+use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -20,12 +21,6 @@ pub(crate) const PM_SLOTS: usize = size_of::<bindings::dev_pm_ops>() / 8;
 pub(crate) const RUNTIME_SLOTS: [usize; 2] = [
     offset_of!(bindings::dev_pm_ops, runtime_suspend) / 8,
     offset_of!(bindings::dev_pm_ops, runtime_resume) / 8,
-];
-/// The functions after which a device in low power must have its state saved.
-pub(crate) const LOWERING_SLOTS: [usize; 3] = [
-    offset_of!(bindings::dev_pm_ops, suspend) / 8,
-    offset_of!(bindings::dev_pm_ops, suspend_noirq) / 8,
-    offset_of!(bindings::dev_pm_ops, runtime_suspend) / 8,
 ];
 /// Functions in a `struct pci_error_handlers`.
 pub(crate) const ERROR_SLOTS: usize = size_of::<bindings::pci_error_handlers>() / 8;
@@ -77,8 +72,46 @@ struct Shared {
     ids: KVVec<Id>,
     /// With its NUL.
     name: KVec<u8>,
+    /// The entries with which the core offered devices, which may be none of `ids`: a user can add some.
+    matched: BhLock<KVec<(usize, Id)>>,
     /// The driver's side, of its present domain.
     twin: BhLock<Arc<Twin>>,
+}
+
+impl Shared {
+    /// Notes with which entry the core offers `device`. Without memory [`Shared::matched_id`] looks in
+    /// the table again.
+    fn note_match(&self, device: *mut bindings::pci_dev, id: Id) {
+        let mut matched = self.matched.lock();
+        matched.retain(|(known, _)| *known != device.addr());
+        let _ = matched.push((device.addr(), id), GFP_ATOMIC);
+    }
+
+    /// Forgets `device`.
+    fn forget_match(&self, device: *mut bindings::pci_dev) {
+        self.matched
+            .lock()
+            .retain(|(known, _)| *known != device.addr());
+    }
+
+    /// The entry with which the core offered `device`, or else one of the table.
+    ///
+    /// # Safety
+    ///
+    /// `device` is alive.
+    unsafe fn matched_id(&self, device: *mut bindings::pci_dev) -> Option<Id> {
+        let noted = |matched: &KVec<(usize, Id)>| {
+            let entry = matched.iter().find(|(known, _)| *known == device.addr());
+            entry.map(|(_, id)| *id)
+        };
+        if let Some(id) = noted(&self.matched.lock()) {
+            return Some(id);
+        }
+        // SAFETY: as the function demands; `ids` has an end.
+        let id = unsafe { bindings::pci_match_id(self.ids.as_ptr().cast(), device) };
+        // SAFETY: NULL or an entry of `ids`.
+        unsafe { id.as_ref() }.map(|id| Id(*id))
+    }
 }
 
 /// A registered driver; dropping it unregisters, which removes its devices first.
@@ -100,6 +133,7 @@ impl Registered {
                 errors: error_handlers(twin),
                 ids,
                 name,
+                matched: BhLock::new(KVec::new()),
                 twin: BhLock::new(twin.clone()),
             },
             GFP_KERNEL,
@@ -156,12 +190,9 @@ impl Registered {
         unsafe {
             bindings::side_device_lock(device.device());
             let bound = core::ptr::eq((*device.raw()).driver, (*self.0).raw.get());
-            let result = bound.then(|| {
-                let id = bindings::pci_match_id((*self.0).ids.as_ptr().cast(), device.raw());
-                match id.is_null() {
-                    true => ENODEV.to_errno(),
-                    false => driver::probe(&twin, device.clone(), &Id(*id)),
-                }
+            let result = bound.then(|| match (*self.0).matched_id(device.raw()) {
+                Some(id) => driver::probe(&twin, device.clone(), &id),
+                None => ENODEV.to_errno(),
             });
             bindings::side_device_unlock(device.device());
             result
@@ -229,12 +260,19 @@ unsafe extern "C" fn side_proxy_pci_probe(
     device: *mut bindings::pci_dev,
     id: *const bindings::pci_device_id,
 ) -> i32 {
-    // SAFETY: called by the core for SIDE's driver; `id` is an entry of the table or of a dynamic one.
+    // SAFETY: called by the core for SIDE's driver, which stands at the beginning of a `Shared`; `id` is an
+    // entry of the table or of a dynamic one.
     unsafe {
         let Some((twin, reference)) = twin(device) else {
             return ENODEV.to_errno();
         };
-        driver::probe(&twin, reference, &Id(*id))
+        let shared = &*(*device).driver.cast::<Shared>();
+        shared.note_match(device, Id(*id));
+        let code = driver::probe(&twin, reference, &Id(*id));
+        if code != 0 {
+            shared.forget_match(device);
+        }
+        code
     }
 }
 
@@ -246,9 +284,12 @@ unsafe extern "C" fn side_proxy_pci_probe(
 #[no_mangle]
 unsafe extern "C" fn side_proxy_pci_remove(device: *mut bindings::pci_dev) {
     // SAFETY: called by the core for SIDE's driver.
-    if let Some((twin, device)) = unsafe { twin(device) } {
-        driver::remove(&twin, &device);
-    }
+    let Some((twin, reference)) = (unsafe { twin(device) }) else {
+        return;
+    };
+    driver::remove(&twin, &reference);
+    // SAFETY: as above; the core keeps the driver registered until this returns.
+    unsafe { (*(*device).driver.cast::<Shared>()).forget_match(device) };
 }
 
 /// The machine is shut down.

@@ -40,6 +40,8 @@ impl Drop for Latency {
 /// `RPM_*` flags of linux/pm.h that drivers use: ASYNC, NOWAIT, GET_PUT, AUTO.
 pub(crate) const RPM_FLAGS: u32 =
     bindings::RPM_ASYNC | bindings::RPM_NOWAIT | bindings::RPM_GET_PUT | bindings::RPM_AUTO;
+/// The flag with which a call changes the usage count first: a resume adds one, the others take one off.
+pub(crate) const RPM_GET_PUT: u32 = bindings::RPM_GET_PUT;
 /// The flag without which a call may sleep.
 pub(crate) const RPM_ASYNC: u32 = bindings::RPM_ASYNC;
 /// The flag without which a call waits for a change of state that is under way.

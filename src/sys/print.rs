@@ -89,7 +89,7 @@ fn c_text(text: &str) -> Option<KVec<u8>> {
     Some(copy)
 }
 
-/// A driver that floods the log is cut short by the kernel's own rate limit.
+/// Whether one more line fits the log: a driver that floods it is cut short by the kernel's own rate limit.
 pub(crate) fn allowed() -> bool {
     // SAFETY: any context.
     unsafe { bindings::side_print_allowed() }

@@ -81,6 +81,8 @@ pub(super) struct Held {
     pub(super) regions: u32,
     pub(super) vectors: Vectors,
     pub(super) windows: KVec<Window>,
+    /// The driver has turned the PME signal on by itself.
+    pub(super) pme: bool,
     /// Everything was given back.
     released: bool,
 }
@@ -146,6 +148,7 @@ impl PciDevice {
                     regions: 0,
                     vectors: Vectors::Line,
                     windows: KVec::new(),
+                    pme: false,
                     released: false,
                 }),
                 usage_shown: AtomicI32::new(0),
@@ -234,12 +237,7 @@ impl PciDevice {
         let usage: i32 = domain.memory.read(dev + layout::USAGE_COUNT)?;
         let delta = usage.wrapping_sub(self.usage_shown.swap(usage, Ordering::Relaxed));
         if delta != 0 {
-            let all = self.usage_delta.load(Ordering::Relaxed).wrapping_add(delta);
-            // A driver may undo the one reference that the PCI core takes for it, no more.
-            if !(-1..=USAGE_MAX).contains(&all) {
-                return Err(Violation::new("pm-usage-count", u64::from(usage as u32)));
-            }
-            self.usage_delta.store(all, Ordering::Relaxed);
+            self.account_usage(delta)?;
             self.raw.change_usage(delta);
         }
         let flags: u32 = domain.memory.read(dev + layout::DRIVER_FLAGS)?;
@@ -248,6 +246,23 @@ impl PciDevice {
         }
         self.raw.set_driver_flags(flags);
         Ok(())
+    }
+
+    /// Enters in the ledger what the driver changes of the usage count.
+    pub(crate) fn account_usage(&self, delta: i32) -> Result<(), Violation> {
+        // A driver may undo the one reference that the PCI core takes for it, no more.
+        let sum = |all: i32| {
+            all.checked_add(delta)
+                .filter(|all| (-1..=USAGE_MAX).contains(all))
+        };
+        let all = &self.usage_delta;
+        match all.fetch_update(Ordering::Relaxed, Ordering::Relaxed, sum) {
+            Ok(_) => Ok(()),
+            Err(all) => Err(Violation::new(
+                "pm-usage-count",
+                u64::from(all.wrapping_add(delta) as u32),
+            )),
+        }
     }
 
     /// Brings the shadow up to date with what changes while a driver is bound. Any context but
@@ -365,6 +380,23 @@ impl PciDevice {
         }
     }
 
+    /// Leaves the line on only while a handler is there for it: nobody would serve what the device
+    /// raises, and the kernel would turn the line off for all that share it. `held` is the device's
+    /// ledger.
+    pub(super) fn settle_line(&self, domain: &Domain, held: &Held) {
+        if matches!(held.vectors, Vectors::Line) {
+            irq::settle_line(domain, self);
+        }
+    }
+
+    /// Whether the device has any of the BARs in the mask.
+    pub(super) fn has_any(&self, bars: u32) -> bool {
+        (0..6usize)
+            .filter(|n| bars >> n & 1 != 0)
+            .filter_map(|n| self.raw.resource(n))
+            .any(|bar| bar.end != 0)
+    }
+
     /// The I/O BARs among `bars` (a mask): first and last port.
     pub(super) fn port_ranges(&self, bars: u32) -> impl Iterator<Item = (u64, u64)> + '_ {
         (0..6usize).filter_map(move |n| {
@@ -392,6 +424,7 @@ impl PciDevice {
         }
         held.released = true;
         drop_vectors(self, &mut held);
+        self.raw.quiet_line();
         for window in &held.windows {
             domain.memory.unmap_registers(window.base);
         }
@@ -409,6 +442,10 @@ impl PciDevice {
         while held.enabled != 0 {
             self.raw.disable();
             held.enabled -= 1;
+        }
+        self.raw.enable_wake(0, false);
+        if core::mem::take(&mut held.pme) {
+            self.raw.pme_active(false);
         }
         let delta = self.usage_delta.swap(0, Ordering::Relaxed);
         self.raw.change_usage(-delta);
@@ -449,7 +486,8 @@ impl PciDevice {
     }
 }
 
-/// Gives messages back, so that the device is on its line again. Nothing is requested any more.
+/// Gives messages back, so that the device is on its line again, which the kernel turns on. Nothing is
+/// requested any more.
 pub(super) fn drop_vectors(device: &PciDevice, held: &mut Held) {
     match core::mem::replace(&mut held.vectors, Vectors::Line) {
         Vectors::Line => {}

@@ -12,10 +12,8 @@ use crate::side_stubs::request;
 use crate::sys::cpu;
 use crate::sys::params::{self, Param};
 use crate::sys::pci::{self, layout, PciRef};
+use crate::sys::pci_driver::{matches, Id, Registered, ERROR_SLOTS, PM_SLOTS, RUNTIME_SLOTS};
 use crate::sys::print;
-use crate::sys::pci_driver::{
-    matches, Id, Registered, ERROR_SLOTS, LOWERING_SLOTS, PM_SLOTS, RUNTIME_SLOTS,
-};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -451,7 +449,12 @@ pub(crate) fn probe(twin: &Twin, raw: PciRef, id: &Id) -> i32 {
             dma::probed(&device.raw);
             0
         }
-        (0, Err(error)) => error.to_errno(),
+        (0, Err(error)) => {
+            // The driver believes that it has the device, which the core takes back.
+            domain.breach("probe", Violation::new("out-of-memory", device.shadow));
+            device.release(domain);
+            error.to_errno()
+        }
         _ => {
             device.release(domain);
             code
@@ -525,10 +528,6 @@ pub(crate) fn power(twin: &Twin, raw: &PciRef, slot: usize, name: &'static str) 
         true => device.in_transition(call),
         false => call(),
     };
-    // The PCI core warns of a driver that forgot it.
-    if LOWERING_SLOTS.contains(&slot) && device.raw.is_low_and_unsaved() {
-        device.raw.save_state();
-    }
     answer.map_or(0, status)
 }
 

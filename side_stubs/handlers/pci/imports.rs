@@ -9,6 +9,7 @@ use crate::call::{errno, int, Call, Outcome, Violation};
 use crate::side_stubs::config_space::{device_dependent, judge, Bytes, Role, Verdict};
 use crate::sys::access::PAGE;
 use crate::sys::pci::{layout, PciRef};
+use crate::sys::print;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -231,8 +232,6 @@ simple! {
         |call, device| int(device.raw.disable_link_state_locked(call.int(1)));
     /// `pci_save_state(dev)`
     save_state => |call, device| int(device.raw.save_state());
-    /// `pci_restore_state(dev)`
-    restore_state => |call, device| { device.raw.restore_state(); 0 };
     /// `pci_enable_wake(dev, state, enable)`
     enable_wake => |call, device| {
         int(device.raw.enable_wake(power_state(call, 1)?, call.uint(2) & 0xff != 0))
@@ -240,13 +239,22 @@ simple! {
     /// `pci_wake_from_d3(dev, enable)`
     wake_from_d3 => |call, device| int(device.raw.wake_from_d3(call.uint(1) & 0xff != 0));
     /// `pci_prepare_to_sleep(dev)`
-    prepare_to_sleep => |call, device| int(device.raw.prepare_to_sleep());
+    prepare_to_sleep => |call, device| {
+        device.raw.save_before_lowering();
+        int(device.raw.prepare_to_sleep())
+    };
     /// `pci_back_from_sleep(dev)`
     back_from_sleep => |call, device| int(device.raw.back_from_sleep());
     /// `pci_dev_run_wake(dev)`
     run_wake => |call, device| u64::from(device.raw.run_wake());
     /// `pci_set_power_state(dev, state)`
-    set_power_state => |call, device| int(device.raw.set_power_state(power_state(call, 1)?));
+    set_power_state => |call, device| {
+        let state = power_state(call, 1)?;
+        if state > 0 {
+            device.raw.save_before_lowering();
+        }
+        int(device.raw.set_power_state(state))
+    };
     /// `pci_pme_capable(dev, state)`
     pme_capable => |call, device| u64::from(device.raw.pme_capable(power_state(call, 1)?));
     /// `pci_choose_state(dev, state)`
@@ -255,8 +263,6 @@ simple! {
     get_mmrbc => |call, device| int(device.raw.get_mmrbc());
     /// `pcix_set_mmrbc(dev, mmrbc)`: the kernel checks the value.
     set_mmrbc => |call, device| int(device.raw.set_mmrbc(call.int(1)));
-    /// `pci_pme_active(dev, enable)`
-    pme_active => |call, device| { device.raw.pme_active(call.uint(1) & 0xff != 0); 0 };
     /// `pci_set_mwi(dev)`
     set_mwi => |call, device| int(device.raw.set_mwi());
     /// `pci_try_set_mwi(dev)`
@@ -267,8 +273,13 @@ simple! {
     get_read_request => |call, device| int(device.raw.get_read_request());
     /// `pcie_set_readrq(dev, rq)`
     set_read_request => |call, device| int(device.raw.set_read_request(call.int(1)));
-    /// `pcie_print_link_status(dev)`
-    print_link_status => |call, device| { device.raw.print_link_status(); 0 };
+    /// `pcie_print_link_status(dev)`: a line in the kernel's log, unless there were too many.
+    print_link_status => |call, device| {
+        if print::allowed() {
+            device.raw.print_link_status();
+        }
+        0
+    };
     /// `pci_device_is_present(dev)`
     is_present => |call, device| u64::from(device.raw.is_present());
     /// `pci_find_capability(dev, cap)`
@@ -278,6 +289,39 @@ simple! {
         |call, device| u64::from(device.raw.find_ext_capability(call.int(1) & 0xffff));
 }
 
+/// `pci_restore_state(dev)`. Not in low power: what sleeps has nothing to restore, and the kernel would
+/// think that its state was never saved.
+pub(crate) fn restore_state(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    {
+        let held = device.hold()?;
+        if !device.raw.is_low() {
+            device.raw.restore_state();
+            device.settle_line(call.domain, &held);
+        }
+    }
+    device.refresh(call.domain)?;
+    Ok(0)
+}
+
+/// `pci_pme_active(dev, enable)`. The kernel notes each enable anew, to poll the device: one at a time.
+pub(crate) fn pme_active(call: &mut Call<'_>) -> Outcome {
+    let device = device(call, 0)?;
+    {
+        let mut held = device.hold()?;
+        let enable = call.uint(1) & 0xff != 0;
+        if held.pme || !enable {
+            device.raw.pme_active(false);
+        }
+        held.pme = enable;
+        if enable {
+            device.raw.pme_active(true);
+        }
+    }
+    device.refresh(call.domain)?;
+    Ok(0)
+}
+
 fn enable_with(call: &mut Call<'_>, enable: fn(&PciRef) -> i32) -> Outcome {
     let device = device(call, 0)?;
     let code = {
@@ -285,6 +329,8 @@ fn enable_with(call: &mut Call<'_>, enable: fn(&PciRef) -> i32) -> Outcome {
         let code = enable(&device.raw);
         if code == 0 {
             held.enabled += 1;
+            // The kernel has turned the line on.
+            device.settle_line(call.domain, &held);
         }
         code
     };
@@ -318,6 +364,10 @@ pub(crate) fn disable_device(call: &mut Call<'_>) -> Outcome {
 fn request(call: &mut Call<'_>, bars: u32, exclusive: bool) -> Outcome {
     let device = device(call, 0)?;
     let mut held = device.hold()?;
+    // The kernel would say so in its log each time.
+    if device.has_any(bars & held.regions) {
+        return Ok(errno(EBUSY));
+    }
     let code = device
         .raw
         .request_regions(bars as i32, &device.region_name, exclusive);
@@ -380,11 +430,13 @@ fn map(call: &Call<'_>, device: &PciDevice, phys: u64, len: u64) -> Result<u64> 
     let start = phys / PAGE * PAGE;
     let end = (phys + len).div_ceil(PAGE) * PAGE;
     if device.raw.shared_with_other(start, end - 1) {
-        pr_err!(
-            "{}: {}: registers share a page with another device\n",
-            call.domain.name(),
-            device.raw.name()
-        );
+        if print::allowed() {
+            pr_err!(
+                "{}: {}: registers share a page with another device\n",
+                call.domain.name(),
+                device.raw.name()
+            );
+        }
         return Err(EBUSY);
     }
     let memory = &call.domain.memory;
@@ -504,6 +556,7 @@ pub(crate) fn enable_msi(call: &mut Call<'_>) -> Outcome {
         if code == 0 {
             held.vectors = Vectors::Msi;
         }
+        device.settle_line(call.domain, &held);
         code
     };
     device.refresh(call.domain)?;
@@ -545,6 +598,7 @@ pub(crate) fn enable_msix_range(call: &mut Call<'_>) -> Outcome {
             }
             held.vectors = Vectors::MsiX(list);
         }
+        device.settle_line(call.domain, &held);
         code
     };
     for (n, (vector, _)) in entries
@@ -569,6 +623,7 @@ pub(crate) fn disable_vectors(call: &mut Call<'_>) -> Outcome {
         }
         no_handlers(call, &device)?;
         drop_vectors(&device, &mut held);
+        device.settle_line(call.domain, &held);
     }
     device.refresh(call.domain)?;
     Ok(0)
@@ -605,6 +660,7 @@ pub(crate) fn alloc_irq_vectors(call: &mut Call<'_>) -> Outcome {
                 held.vectors = Vectors::Allocated(list);
             }
         }
+        device.settle_line(call.domain, &held);
         code
     };
     device.refresh(call.domain)?;
@@ -631,26 +687,34 @@ pub(crate) fn driver_string(call: &mut Call<'_>) -> Outcome {
     Ok(by_device(call, 0)?.driver_name())
 }
 
-/// `device_set_wakeup_enable(dev, enable)`
-pub(crate) fn set_wakeup_enable(call: &mut Call<'_>) -> Outcome {
+/// Calls `f`, which changes whether the device wakes the system, under the device's lock: the kernel
+/// leaves that to the driver, and would add a file to the device's folder twice.
+fn change_wakeup(call: &mut Call<'_>, f: impl FnOnce(&PciRef) -> i32) -> Outcome {
     let device = by_device(call, 0)?;
-    let code = device.raw.set_wakeup_enable(call.uint(1) & 0xff != 0);
+    let code = {
+        let _serialised = device.hold()?;
+        f(&device.raw)
+    };
     device.refresh(call.domain)?;
     Ok(int(code))
+}
+
+/// `device_set_wakeup_enable(dev, enable)`
+pub(crate) fn set_wakeup_enable(call: &mut Call<'_>) -> Outcome {
+    let enable = call.uint(1) & 0xff != 0;
+    change_wakeup(call, |raw| raw.set_wakeup_enable(enable))
 }
 
 /// `device_wakeup_enable(dev)`
 pub(crate) fn wakeup_enable(call: &mut Call<'_>) -> Outcome {
-    let device = by_device(call, 0)?;
-    let code = device.raw.wakeup_enable();
-    device.refresh(call.domain)?;
-    Ok(int(code))
+    change_wakeup(call, PciRef::wakeup_enable)
 }
 
 /// `device_set_wakeup_capable(dev, capable)`
 pub(crate) fn set_wakeup_capable(call: &mut Call<'_>) -> Outcome {
-    let device = by_device(call, 0)?;
-    device.raw.set_wakeup_capable(call.uint(1) & 0xff != 0);
-    device.refresh(call.domain)?;
-    Ok(0)
+    let capable = call.uint(1) & 0xff != 0;
+    change_wakeup(call, |raw| {
+        raw.set_wakeup_capable(capable);
+        0
+    })
 }
