@@ -231,8 +231,18 @@ impl Domain {
         self.active.load(Ordering::Acquire)
     }
 
-    /// Ends the domain for a breach that was found outside an import, in what an upcall answered.
+    /// Ends the domain for a breach that was found outside an import, in what an upcall answered. Its account is
+    /// large, and not to be on the stack of who lives on.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn breach(self: &Arc<Self>, upcall: &'static str, violation: Violation) {
         self.end(crate::report::Death::breach(upcall, violation));
+    }
+
+    /// Ends the domain since there is no more of `what` for an upcall.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn exhausted(self: &Arc<Self>, upcall: &'static str, what: &'static str) {
+        self.end(crate::report::Death::exhausted(upcall, what));
     }
 }

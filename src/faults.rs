@@ -88,6 +88,7 @@ impl Facts for DomainFacts<'_> {
 }
 
 /// Handles a fault in ring 3. Interrupts are on.
+#[inline(never)] // Its stack is not to lie below the imports of an upcall.
 pub(crate) fn handle(upcall: &mut Upcall<'_>, exit: &Exit) -> Next {
     trace::fault(
         upcall.domain.name(),
@@ -255,6 +256,8 @@ fn wild(domain: &Domain, address: u64, size: u8, write: bool) -> Cause {
 }
 
 /// The gate's instruction was executed outside a stub.
+#[cold]
+#[inline(never)]
 pub(crate) fn forbidden_gate(upcall: &mut Upcall<'_>) -> Next {
     upcall
         .domain

@@ -176,7 +176,7 @@ fn one(
         return Err(Ended);
     }
     let Ok((stack, top)) = domain.memory.stack(stub_address(STUB_RETURN)) else {
-        domain.end(Death::exhausted(name, "stacks"));
+        domain.exhausted(name, "stacks");
         return Err(Ended);
     };
     domain.enter();
@@ -314,7 +314,7 @@ impl Upcall<'_> {
         self.cpu = number;
         let Some(virtual_cpu) = memory.cpu(number) else {
             cpu::irq_enable();
-            self.domain.end(Death::exhausted(self.name, "CPUs"));
+            self.domain.exhausted(self.name, "CPUs");
             return Next::End;
         };
         if let Some(word) = memory.jiffies_word() {
@@ -470,8 +470,7 @@ impl Upcall<'_> {
     fn deferred_and_gate(&mut self, virtual_cpu: &VirtualCpu) -> Next {
         if self.context == Context::Atomic {
             if let Err((import, violation)) = drain::drain(self.domain, virtual_cpu, self.name) {
-                self.domain.end(Death::violation(self, import, violation));
-                return Next::End;
+                return self.refuse(import, violation);
             }
         }
         self.gate()
@@ -487,6 +486,8 @@ impl Upcall<'_> {
     }
 
     /// A stub behind the table's: an import that SIDE does not know, let pass by `allow_missing`.
+    #[cold]
+    #[inline(never)]
     fn missing(&mut self, index: usize) -> Next {
         match self.domain.image.missing.get(index - table::COUNT) {
             Some(name) => {
@@ -504,12 +505,7 @@ impl Upcall<'_> {
             return self.missing(index);
         };
         if !self.domain.imported[index].load(Ordering::Relaxed) {
-            self.domain.end(Death::violation(
-                self,
-                import.name,
-                Violation::new("not-imported", index as u64),
-            ));
-            return Next::End;
+            return self.refuse(import.name, Violation::new("not-imported", index as u64));
         }
         self.domain.crossings[index].fetch_add(1, Ordering::Relaxed);
         self.domain.recent.import(
@@ -519,10 +515,7 @@ impl Upcall<'_> {
         );
         let context = self.effective_context();
         if self.domain.inject.strikes(import.name) {
-            let violation = Violation::new("injected", 0);
-            self.domain
-                .end(Death::violation(self, import.name, violation));
-            return Next::End;
+            return self.refuse(import.name, Violation::new("injected", 0));
         }
         let mut spun = 0;
         let outcome = match import.class {
@@ -571,12 +564,17 @@ impl Upcall<'_> {
                 }
                 Next::Resume
             }
-            Err(violation) => {
-                self.domain
-                    .end(Death::violation(self, import.name, violation));
-                Next::End
-            }
+            Err(violation) => self.refuse(import.name, violation),
         }
+    }
+
+    /// Ends the domain for a call of `import`. The account of a death is large, and not to be on the stack while
+    /// imports are served.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, import: &'static str, violation: Violation) -> Next {
+        self.domain.end(Death::violation(self, import, violation));
+        Next::End
     }
 }
 
