@@ -133,7 +133,7 @@ queue_napi_unlocked rtnl-not-held
 napi_claimed napi-not-scheduled
 napis too-many-napis
 sum_lengths skb-length
-address_list_again nested-too-deep
+address_list_again endless-list
 ptp_alarms none
 ptp_clocks none
 ptp_self_wait ptp-self-wait use_clock
