@@ -10,7 +10,7 @@ use crate::side_stubs::arguments::{self, Claims, Use};
 use crate::side_stubs::contract::*;
 use crate::side_stubs::rings::{IOVA_PAGES, IOVA_SLOTS};
 use crate::sys::access::{
-    self, quietly, bytes_of, bytes_of_mut, zeroed, Fault, Pages, Plain, SharedWord, Window, PAGE,
+    self, bytes_of, bytes_of_mut, quietly, zeroed, Fault, Pages, Plain, SharedWord, Window, PAGE,
 };
 use crate::sys::{cpu, lock::BhLock};
 use core::sync::atomic::{AtomicU64, Ordering};

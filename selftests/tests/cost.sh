@@ -60,7 +60,7 @@ for wanted in native base optimised; do
 	case $mode in
 	base)
 		ceiling pktgen-tx 650 10900
-		ceiling flood-rx 850 15000
+		ceiling flood-rx 850 15400
 		ceiling tcp-tx 1000 17500
 		ceiling tcp-rx 830 14500
 		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault

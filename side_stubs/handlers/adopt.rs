@@ -265,7 +265,8 @@ pub(crate) fn adopt(
         *enabled = napi.leave().inspect_err(|_| device.real.unlock())?;
     }
     net::synchronize();
-    let queues: [[u8; 4]; 2] = [DEVICE_REAL_NUM_TX, DEVICE_REAL_NUM_RX].map(|at| device.real.field(at));
+    let queues: [[u8; 4]; 2] =
+        [DEVICE_REAL_NUM_TX, DEVICE_REAL_NUM_RX].map(|at| device.real.field(at));
     let [tx, rx] = queues.map(u32::from_ne_bytes);
     let link = device.real.state() & STATE_NO_CARRIER == 0;
     device.veil.bits.store(
@@ -577,8 +578,7 @@ impl NetDevice {
     fn tell_all(self: &Arc<Self>, interface: &Interface) -> Result<Option<Arc<NetDevice>>> {
         let (features, mtu, address) = self.real.fresh().ok_or(EINVAL)?;
         // Its driver may have unregistered it again.
-        if !interface.registered.load(Ordering::Acquire)
-            || !self.registered.load(Ordering::Acquire)
+        if !interface.registered.load(Ordering::Acquire) || !self.registered.load(Ordering::Acquire)
         {
             return Err(ENODEV);
         }

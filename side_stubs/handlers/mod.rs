@@ -25,6 +25,7 @@ pub(crate) mod memory;
 pub(crate) mod napi;
 pub(crate) mod net;
 pub(crate) mod net_imports;
+pub(crate) mod net_locks;
 pub(crate) mod net_ops;
 pub(crate) mod page_pool;
 pub(crate) mod pci;

@@ -340,7 +340,12 @@ fn unregister(call: &Call<'_>) -> Outcome {
     }
     unlocked(&device)?;
     // The kernel lets go of it when RTNL is let go.
-    let kept = call.domain.net.leaving.lock().push(device.clone(), GFP_ATOMIC);
+    let kept = call
+        .domain
+        .net
+        .leaving
+        .lock()
+        .push(device.clone(), GFP_ATOMIC);
     kept.map_err(|_| Violation::new("out-of-memory", call.arg(0)))?;
     device.registered.store(false, Ordering::Release);
     // An interface that was adopted and not handed over yet stays for the next attempt.

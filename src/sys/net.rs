@@ -124,7 +124,9 @@ impl RealDevice {
             (*to).irq = (*from).irq;
             (*to).base_addr = (*from).base_addr;
         }
-        let Some(mut fresh) = fresh else { return Ok(()) };
+        let Some(mut fresh) = fresh else {
+            return Ok(());
+        };
         let mut tables = now.tables.lock();
         if let Some(last) = tables.last() {
             fresh.inherit(last);

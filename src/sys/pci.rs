@@ -236,7 +236,8 @@ impl PciRef {
         // SAFETY: the array lies in the live structure; the kernel changes it only while no driver
         // is bound.
         let resource = unsafe { (*addr_of!((*self.raw()).resource)).get(n)? };
-        if resource.flags as u64 & NOWHERE != 0 || resource.start == 0 || resource.parent.is_null() {
+        if resource.flags as u64 & NOWHERE != 0 || resource.start == 0 || resource.parent.is_null()
+        {
             return None;
         }
         Some(Resource {

@@ -320,7 +320,10 @@ impl super::State {
 /// it is for, and most devices without a driver are parts of the machine, such as bridges.
 fn wanted(domain: &Domain, device: &PciRef) -> bool {
     let name = device.name().as_bytes();
-    let (only, devices) = (params::string(Param::Device), &domain.image.instance.devices);
+    let (only, devices) = (
+        params::string(Param::Device),
+        &domain.image.instance.devices,
+    );
     only.is_none_or(|only| only == name)
         && request::names(devices, name)
         && (device.class() >> 16 == NETWORK || only.is_some() || !devices.is_empty())
