@@ -147,7 +147,6 @@ impl Rate {
 pub struct Hearing {
     driver: u64,
     sent: u64,
-    received: u32,
     looked: u64,
     silent: u64,
     tried: bool,
@@ -155,21 +154,21 @@ pub struct Hearing {
 
 impl Hearing {
     /// A look at `now` (ns) at an interface of the driver number `driver`: `sent` changes when something is sent,
-    /// `received` counts, from 0 for each driver, what came. Returns for how many ms in which something was sent
+    /// `heard` says whether something came since the last look. Returns for how many ms in which something was sent
     /// nothing came, if that is more than `bound`, once until something comes. 0 is no bound.
     pub fn look(
         &mut self,
         now: u64,
         driver: u64,
         sent: u64,
-        received: u32,
+        heard: bool,
         bound: u64,
     ) -> Option<u64> {
         if self.driver != driver {
-            (self.driver, self.received, self.silent) = (driver, 0, 0);
+            (self.driver, self.silent) = (driver, 0);
         }
-        if self.received != received {
-            (self.received, self.silent, self.tried) = (received, 0, false);
+        if heard {
+            (self.silent, self.tried) = (0, false);
         } else if self.sent != sent {
             // A look that came late says nothing about the time before.
             self.silent += now.saturating_sub(self.looked).min(2_000_000_000) / 1_000_000;
@@ -237,18 +236,19 @@ mod tests {
         assert_eq!(limits.check(&held), Some(("heap-leak", 11)));
     }
 
-    /// Looks once a second, `seconds` times, with what was sent and received by then; says when it was noticed.
+    /// Looks once a second, `seconds` times, with what was sent by then and whether something came; says when it was
+    /// noticed.
     fn looks(
         hearing: &mut Hearing,
         from: u64,
         seconds: u64,
         driver: u64,
-        at: impl Fn(u64) -> (u64, u32),
+        at: impl Fn(u64) -> (u64, bool),
     ) -> Vec<u64> {
         let look = |n: &u64| {
-            let (sent, received) = at(*n);
+            let (sent, heard) = at(*n);
             hearing
-                .look(n * 1_000_000_000, driver, sent, received, 5_000)
+                .look(n * 1_000_000_000, driver, sent, heard, 5_000)
                 .is_some()
         };
         (from..from + seconds).filter(look).collect()
@@ -258,23 +258,23 @@ mod tests {
     fn a_silence_is_noticed_once() {
         let mut hearing = Hearing::default();
         // What is heard, or is not even asked for, is no silence.
-        assert!(looks(&mut hearing, 1, 20, 1, |n| (n, n as u32)).is_empty());
-        assert!(looks(&mut hearing, 21, 20, 1, |_| (20, 20)).is_empty());
-        assert_eq!(looks(&mut hearing, 41, 20, 1, |n| (n, 20)), [46]);
+        assert!(looks(&mut hearing, 1, 20, 1, |n| (n, true)).is_empty());
+        assert!(looks(&mut hearing, 21, 20, 1, |_| (20, false)).is_empty());
+        assert_eq!(looks(&mut hearing, 41, 20, 1, |n| (n, false)), [46]);
         // The next driver hears nothing either: the network is quiet.
-        assert!(looks(&mut hearing, 61, 60, 2, |n| (n, 0)).is_empty());
+        assert!(looks(&mut hearing, 61, 60, 2, |n| (n, false)).is_empty());
         // Something came, and then nothing.
-        assert_eq!(looks(&mut hearing, 121, 20, 2, |n| (n, 1)), [127]);
-        assert!(looks(&mut hearing, 141, 20, 3, |n| (n, 0)).is_empty());
+        assert_eq!(looks(&mut hearing, 121, 20, 2, |n| (n, n == 121)), [127]);
+        assert!(looks(&mut hearing, 141, 20, 3, |n| (n, false)).is_empty());
     }
 
     #[test]
     fn a_card_that_never_heard_is_noticed() {
         let mut hearing = Hearing::default();
-        assert_eq!(looks(&mut hearing, 100, 20, 1, |n| (n, 0)).len(), 1);
+        assert_eq!(looks(&mut hearing, 100, 20, 1, |n| (n, false)).len(), 1);
         let mut hearing = Hearing::default();
         for n in 0..100 {
-            assert_eq!(hearing.look(n * 1_000_000_000, 1, n, 0, 0), None);
+            assert_eq!(hearing.look(n * 1_000_000_000, 1, n, false, 0), None);
         }
     }
 

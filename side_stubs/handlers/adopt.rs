@@ -349,13 +349,13 @@ impl State {
             let Some(interface) = device.interface.as_ref() else {
                 continue;
             };
-            let (sent, received) = (
+            let (sent, heard) = (
                 device.real.last_transmit(),
-                device.received.load(Ordering::Relaxed),
+                device.heard.swap(false, Ordering::Relaxed),
             );
             let driver = device.domain.number;
             let mut hearing = interface.hearing.lock();
-            let silent = hearing.look(cpu::now(), driver, sent, received, bound);
+            let silent = hearing.look(cpu::now(), driver, sent, heard, bound);
             if silent.is_some() {
                 return silent;
             }

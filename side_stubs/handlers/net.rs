@@ -92,7 +92,9 @@ pub(crate) struct NetDevice {
     /// The ring-3 library's loop that transmits several packets, and its call of a handler and a poll.
     pub(super) gather_function: u64,
     pub(super) interrupt_poll_function: u64,
-    /// Counts polls that received something, and packets that came outside of one.
+    /// The stack was given a packet, since the watchdog looked last.
+    pub(super) heard: AtomicBool,
+    /// Counts polls that received something.
     pub(super) received: AtomicU32,
     /// Packets that SIDE itself had to drop.
     pub(crate) dropped: AtomicU64,
@@ -290,6 +292,7 @@ impl NetDevice {
                 lock_holder: AtomicUsize::new(0),
                 lock_since: AtomicU64::new(0),
                 scheduled: AtomicBool::new(false),
+                heard: AtomicBool::new(false),
                 stalls: AtomicU32::new(0),
                 ndo: words(NDO_WORDS)?,
                 ethtool: words(ETHTOOL_WORDS)?,

@@ -85,7 +85,10 @@ fn take(
     let mut built = built?;
     skb::let_go(domain, skb, true)?;
     match &mut built {
-        Some(packet) => packet.received(&device.real, &meta),
+        Some(packet) => {
+            device.heard.store(true, Ordering::Relaxed);
+            packet.received(&device.real, &meta)
+        }
         None => {
             device.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -213,7 +216,6 @@ fn device_of(call: &Call<'_>, handle: u64) -> Result<Arc<NetDevice>, Violation> 
 pub(crate) fn netif_rx(call: &mut Call<'_>) -> Outcome {
     let skb = call.domain.skb.get(call.arg(0))?;
     let device = device_of(call, call.arg(0))?;
-    device.received.fetch_add(1, Ordering::Relaxed);
     match take(call.domain, &device, skb, |len| {
         Packet::alloc(&device.real, len)
     })? {
@@ -227,7 +229,6 @@ pub(crate) fn netif_rx(call: &mut Call<'_>) -> Outcome {
 pub(crate) fn netif_receive(call: &mut Call<'_>) -> Outcome {
     let skb = call.domain.skb.get(call.arg(0))?;
     let device = device_of(call, call.arg(0))?;
-    device.received.fetch_add(1, Ordering::Relaxed);
     let now = !call.may_sleep() && is_poll(call.upcall);
     match take(call.domain, &device, skb, |len| {
         Packet::alloc(&device.real, len)
