@@ -265,9 +265,7 @@ pub(crate) fn adopt(
         *enabled = napi.leave().inspect_err(|_| device.real.unlock())?;
     }
     net::synchronize();
-    let queues: [[u8; 4]; 2] =
-        [DEVICE_REAL_NUM_TX, DEVICE_REAL_NUM_RX].map(|at| device.real.field(at));
-    let [tx, rx] = queues.map(u32::from_ne_bytes);
+    let queues = device.real.real_queues();
     let link = device.real.state() & STATE_NO_CARRIER == 0;
     device.veil.bits.store(
         FRESH | QUIET | if link { LINK } else { 0 },
@@ -285,7 +283,7 @@ pub(crate) fn adopt(
         napi.join(*enabled);
     }
     device.real.unlock();
-    if !device.real.set_real_queues(tx, rx) {
+    if !device.real.set_real_queues(queues) {
         return Ok(Err(ENOMEM));
     }
     if let Some(before) = interface.owner() {
@@ -337,9 +335,7 @@ impl State {
         }
         longest
     }
-}
 
-impl State {
     /// For how many ms one of the interfaces has sent and heard nothing, if that is more than `bound`; once in each
     /// silence. For a look about once a second.
     pub(crate) fn silence_ms(&self, bound: u64) -> Option<u64> {
@@ -350,7 +346,7 @@ impl State {
                 continue;
             };
             let (sent, heard) = (
-                device.real.last_transmit(),
+                device.real.trans_start(device.tx_queues),
                 device.heard.swap(false, Ordering::Relaxed),
             );
             let driver = device.domain.number;

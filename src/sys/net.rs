@@ -197,12 +197,6 @@ impl RealDevice {
         }
     }
 
-    /// When the stack handed over the last packet, in jiffies.
-    pub(crate) fn last_transmit(&self) -> u64 {
-        // SAFETY: a live device.
-        unsafe { bindings::dev_trans_start(self.as_ptr()) as u64 }
-    }
-
     /// Calls `f` with the transmit lock of queue `n` held and bottom halves off, as the stack calls
     /// `ndo_start_xmit`.
     pub(crate) fn with_transmit_lock<R>(&self, n: u32, f: impl FnOnce() -> R) -> R {
@@ -477,10 +471,14 @@ impl RealDevice {
         unsafe { bindings::netif_set_real_num_rx_queues(self.as_ptr(), n) }
     }
 
+    /// How many transmit and receive queues are in use.
+    pub(crate) fn real_queues(&self) -> [u32; 2] {
+        [DEVICE_REAL_NUM_TX, DEVICE_REAL_NUM_RX].map(|at| u32::from_ne_bytes(self.field(at)))
+    }
+
     /// Sets both numbers of queues in use, where they are others. RTNL is held. Returns whether that went well.
-    pub(crate) fn set_real_queues(&self, tx: u32, rx: u32) -> bool {
-        let now: [[u8; 4]; 2] = [DEVICE_REAL_NUM_TX, DEVICE_REAL_NUM_RX].map(|at| self.field(at));
-        let [now_tx, now_rx] = now.map(u32::from_ne_bytes);
+    pub(crate) fn set_real_queues(&self, [tx, rx]: [u32; 2]) -> bool {
+        let [now_tx, now_rx] = self.real_queues();
         (now_tx == tx || self.set_real_tx(tx) == 0) && (now_rx == rx || self.set_real_rx(rx) == 0)
     }
 
