@@ -32,19 +32,20 @@ result() {
 }
 
 # iperf NAME ARGUMENT...: received bits a second of one run against the peer. A server that has not
-# ended the run before yet says that it is busy.
+# ended the run before yet says that it is busy. What iperf3 warns of (datagrams longer than TCP's
+# segments) goes to another file than its report.
 iperf() {
 	local name=$1 value before try
 	shift
 	for try in 1 2 3 4 5; do
 		before=$(cpu_now)
 		# shellcheck disable=SC2086 # two numbers
-		if value=$(timeout $((seconds + 60)) iperf3 -c 10.9.0.2 -t "$seconds" -J "$@" 2>&1 |
+		if value=$(timeout $((seconds + 60)) iperf3 -c 10.9.0.2 -t "$seconds" -J "$@" 2>/tmp/iperf.err |
 			python3 -B /side/bench/iperf.py); then
 			result "$name" "$value" bit/s $before
 			return
 		fi
-		echo "# iperf3 $name, try $try: $value"
+		echo "# iperf3 $name, try $try: $value $(head -n 3 /tmp/iperf.err)"
 		sleep 3
 	done
 	exit 1
