@@ -7,6 +7,7 @@
 
 use crate::fault_handler::ring::{Crossing, What};
 use crate::side_stubs::table;
+use crate::sys::cpu;
 use core::sync::atomic::{AtomicU64, AtomicU8, AtomicUsize, Ordering};
 use kernel::prelude::*;
 use kernel::sync::SetOnce;
@@ -155,7 +156,7 @@ impl Recent {
         entry.code.store(code, Ordering::Relaxed);
     }
 
-    /// Notes an upcall at `when`, in ns of monotonic time, by its slot and its first arguments.
+    /// Notes an upcall at `when`, by the stopwatch, by its slot and its first arguments.
     pub(crate) fn upcall(&self, slot: usize, when: u64, arguments: [u64; 3]) {
         self.push(UPCALL | slot as u64, when, arguments);
     }
@@ -172,6 +173,7 @@ impl Recent {
         f: impl FnOnce(&mut dyn Iterator<Item = Crossing>) -> R,
     ) -> R {
         let next = self.next.load(Ordering::Relaxed);
+        let since = cpu::now().wrapping_sub(cpu::stopwatch());
         let mut entries = (0..RECENT).filter_map(|n| {
             let entry = &self.ring[next.wrapping_add(n) % RECENT];
             let what = match entry.code.load(Ordering::Relaxed) {
@@ -181,7 +183,7 @@ impl Recent {
             };
             Some(Crossing {
                 what,
-                when: entry.when.load(Ordering::Relaxed),
+                when: entry.when.load(Ordering::Relaxed).wrapping_add(since),
                 args: [0, 1, 2].map(|n: usize| entry.arguments[n].load(Ordering::Relaxed)),
             })
         });

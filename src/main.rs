@@ -10,7 +10,7 @@
 //! quarantine; the pure layers (`import_rewriter/`, `fault_handler/`) call nothing.
 
 use crate::sys::params::Param;
-use crate::sys::{defer, entry_slots, params};
+use crate::sys::{cpu, defer, entry_slots, params};
 use kernel::prelude::*;
 
 mod call;
@@ -65,6 +65,7 @@ impl kernel::Module for Side {
 
 /// Brings the layers up, lowest first, and loads the driver that `driver=` names.
 fn start(module: &'static ThisModule) -> Result {
+    cpu::choose_stopwatch();
     switcher::init()?;
     entry_slots::init(module)?;
     control::init()?;

@@ -13,7 +13,7 @@ use crate::sys::access::{
     self, bytes_of, bytes_of_mut, quietly, zeroed, Fault, Pages, Plain, SharedWord, Window, PAGE,
 };
 use crate::sys::{cpu, lock::BhLock};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::sync::SetOnce;
@@ -34,6 +34,10 @@ pub(crate) struct VirtualCpu {
     pub(crate) polled: AtomicU64,
     /// The NAPI instance that was scheduled last on this CPU, by its handle, or 0.
     pub(crate) scheduled: AtomicU64,
+    /// A stack that atomic upcalls on this CPU use one after the other, once there is one, with its window.
+    home: SetOnce<(u16, Window)>,
+    /// It is not in use.
+    at_home: AtomicBool,
     /// What timer functions take of this CPU's time.
     pub(crate) timers: BhLock<Share>,
     /// The whole area: the ring and the pools.
@@ -121,6 +125,8 @@ impl Memory {
             ring_base: AtomicU64::new(0),
             polled: AtomicU64::new(0),
             scheduled: AtomicU64::new(0),
+            home: SetOnce::new(),
+            at_home: AtomicBool::new(false),
             timers: BhLock::new(Share::default()),
             window: Window::new(&pages),
             area: SharedWord::new(&pages, VCPU_SOFTNET_DATA)?,
@@ -393,8 +399,18 @@ impl Memory {
     }
 
     /// Takes a stack for an upcall, with the return address `to` in its place near the top. Returns
-    /// its number and the address above its top.
-    pub(crate) fn stack(&self, to: u64) -> Result<(u16, u64)> {
+    /// its number and the address above its top. `here` is the running CPU, if bottom halves are off until
+    /// the stack is given back.
+    pub(crate) fn stack(&self, here: Option<usize>, to: u64) -> Result<(u16, u64)> {
+        if let Some(cpu) = here.and_then(|n| self.cpu(n)) {
+            if cpu.at_home.load(Ordering::Relaxed) {
+                if let Some((n, window)) = cpu.home.copy() {
+                    cpu.at_home.store(false, Ordering::Relaxed);
+                    window.set_word(STACK_SIZE - STACK_RETURN, to);
+                    return Ok((n, stack_top(n)));
+                }
+            }
+        }
         let mut stacks = self.stacks.lock();
         if let Some(n) = stacks.free.pop() {
             if let Some((_, window)) = stacks.made.get(usize::from(n)) {
@@ -424,10 +440,29 @@ impl Memory {
         Ok((n as u16, top))
     }
 
-    /// Gives a stack back.
-    pub(crate) fn unstack(&self, n: u16) {
+    /// Gives back a stack that was taken with the same `here`.
+    pub(crate) fn unstack(&self, here: Option<usize>, n: u16) {
+        if let Some(cpu) = here.and_then(|n| self.cpu(n)) {
+            let home = cpu.home.as_ref().is_some_and(|(home, _)| *home == n);
+            if home || (cpu.home.as_ref().is_none() && self.settle_stack(cpu, n)) {
+                cpu.at_home.store(true, Ordering::Relaxed);
+                return;
+            }
+        }
         // Room was reserved when the stack was made.
         let _ = self.stacks.lock().free.push(n, GFP_ATOMIC);
+    }
+
+    /// Makes stack `n` the one of `cpu`.
+    #[cold]
+    fn settle_stack(&self, cpu: &VirtualCpu, n: u16) -> bool {
+        let window = self
+            .stacks
+            .lock()
+            .made
+            .get(usize::from(n))
+            .map(|made| made.1);
+        window.is_some_and(|window| cpu.home.populate((n, window)))
     }
 
     /// Maps `len` bytes of device registers at `phys` (both page-aligned) uncached and returns

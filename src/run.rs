@@ -81,8 +81,9 @@ pub(crate) struct Upcall<'a> {
     span: u64,
     /// What the last import took that is charged however long it was, in ns.
     spun: u64,
-    /// When the upcall began, and when ring 3 was left last.
+    /// When the upcall began, in ns of monotonic time, if it is one in process context.
     began: u64,
+    /// When ring 3 was left last, or the upcall began, by the stopwatch.
     left: u64,
     /// Ring 3 was not entered yet.
     fresh: bool,
@@ -139,9 +140,9 @@ pub(crate) fn measured(
     args: &[u64],
     context: Context,
 ) -> (Result<u64, Ended>, u64) {
-    let (begin, mut span) = (cpu::now(), 0);
+    let (begin, mut span) = (cpu::stopwatch(), 0);
     let result = one(domain, name, function, args, context, &mut span);
-    let around = cpu::now().saturating_sub(begin).saturating_sub(span);
+    let around = cpu::stopwatch().saturating_sub(begin).saturating_sub(span);
     (result, span + charged(around))
 }
 
@@ -175,18 +176,29 @@ fn one(
         domain.breach(name, Violation::new("nested-too-deep", left as u64));
         return Err(Ended);
     }
-    let Ok((stack, top)) = domain.memory.stack(stub_address(STUB_RETURN)) else {
+    // Bottom halves stay off for the whole of an atomic upcall, so that this CPU's virtual state is this
+    // upcall's alone. The caller's own context may be RCU only, but mostly they are off already.
+    let atomic = context == Context::Atomic;
+    let lets_in = atomic && !cpu::bh_off();
+    if lets_in {
+        cpu::bh_disable();
+    }
+    let here = atomic.then(cpu::id);
+    let Ok((stack, top)) = domain.memory.stack(here, stub_address(STUB_RETURN)) else {
+        if lets_in {
+            cpu::bh_enable();
+        }
         domain.exhausted(name, "stacks");
         return Err(Ended);
     };
     domain.enter();
     let slot = domain.upcalls.count(name);
-    let began = cpu::now();
+    let start = cpu::stopwatch();
     let mut frame = Frame::default();
     let mut padded = [0; 6];
     padded[..args.len()].copy_from_slice(args);
     let [first, second, third, ..] = padded;
-    domain.recent.upcall(slot, began, [first, second, third]);
+    domain.recent.upcall(slot, start, [first, second, third]);
     [
         frame.rdi, frame.rsi, frame.rdx, frame.rcx, frame.r8, frame.r9,
     ] = padded;
@@ -203,11 +215,11 @@ fn one(
         used: 0,
         span: 0,
         spun: 0,
-        began,
-        left: began,
+        began: if atomic { 0 } else { cpu::now() },
+        left: start,
         fresh: true,
     };
-    let outer = (context == Context::Process).then(|| domain.net.begin_upcall());
+    let outer = (!atomic).then(|| domain.net.begin_upcall());
     let mut result = upcall.run();
     *span = upcall.span;
     domain.net.pay();
@@ -219,19 +231,17 @@ fn one(
         // Work and the like stop and start transmit queues by plain stores.
         domain.net.after_upcall();
     }
-    domain.memory.unstack(stack);
+    domain.memory.unstack(here, stack);
     domain.leave();
+    if lets_in {
+        cpu::bh_enable();
+    }
     result
 }
 
 impl Upcall<'_> {
     fn run(&mut self) -> Result<u64, Ended> {
         let atomic = self.context == Context::Atomic;
-        // Bottom halves stay off for the whole of an atomic upcall, so that this CPU's virtual
-        // state is this upcall's alone. The caller's own context may be RCU only.
-        if atomic {
-            cpu::bh_disable();
-        }
         let cpu_number = cpu::id();
         let saved = self.domain.memory.cpu(cpu_number).map(|v| {
             let saved = (v.preempt_count.get(), v.irq_disabled.get(), v.local.get());
@@ -253,7 +263,6 @@ impl Upcall<'_> {
                 v.irq_disabled.set(flag);
                 v.local.set(local);
             }
-            cpu::bh_enable();
         } else if self.held {
             // The driver left with a lock held or interrupts virtually off: its own mistake, which
             // must not reach the next upcall on this CPU.
@@ -323,15 +332,15 @@ impl Upcall<'_> {
         switcher::arm_tick();
         // The clock was read a moment ago if this is the first turn.
         let begin = match core::mem::take(&mut self.fresh) {
-            true => self.began,
-            false => cpu::now(),
+            true => self.left,
+            false => cpu::stopwatch(),
         };
         let spun = core::mem::take(&mut self.spun);
         if self.context == Context::Atomic || self.held {
             self.span += core::cmp::max(charged(begin.wrapping_sub(self.left)), spun);
         }
         let exit = switcher::enter(memory.view(), &mut self.frame, number as u64 * VCPU_STRIDE);
-        self.left = cpu::now();
+        self.left = cpu::stopwatch();
         let stay = charged(self.left.wrapping_sub(begin));
         self.used += stay;
         self.span += stay;
@@ -353,7 +362,7 @@ impl Upcall<'_> {
             }
             switcher::hand_on(vector);
             // What the interrupt took is not the driver's.
-            self.left = cpu::now();
+            self.left = cpu::stopwatch();
             self.release_if_over();
             if self.context == Context::Process && !self.held {
                 cpu::cond_resched();
@@ -442,10 +451,11 @@ impl Upcall<'_> {
             (self.span > budget).then(|| Death::budget(self, self.span, budget))
         } else {
             let budget = process.load(Ordering::Relaxed);
-            let taken = self.left.wrapping_sub(self.began);
             match self.used > budget {
                 true => Some(Death::budget(self, self.used, budget)),
-                false => (taken > DEADLINE).then(|| Death::deadline(self, DEADLINE)),
+                // Held in an atomic upcall is the other case, so this one knows when it began.
+                false => (cpu::now().wrapping_sub(self.began) > DEADLINE)
+                    .then(|| Death::deadline(self, DEADLINE)),
             }
         };
         match death {

@@ -227,6 +227,7 @@ pub(crate) fn watch(domain: Arc<Domain>) {
                 return;
             }
         }
+        cpu::choose_stopwatch();
         let Some(domain) = driver.domain().filter(|domain| !domain.is_dead()) else {
             continue;
         };

@@ -61,16 +61,16 @@ for wanted in native base optimised; do
 	case $mode in
 	base)
 		ceiling pktgen-tx 650 10900
-		ceiling flood-rx 850 15800
+		ceiling flood-rx 850 15500
 		ceiling tcp-tx 1000 17500
 		ceiling tcp-rx 830 14500
 		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
 		;;
 	optimised)
 		ceiling pktgen-tx 10 1250
-		ceiling flood-rx 10 1080
-		ceiling tcp-tx 30 1950
-		ceiling tcp-rx 18 1400
+		ceiling flood-rx 10 930
+		ceiling tcp-tx 30 1900
+		ceiling tcp-rx 18 1200
 		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
 		;;
 	esac

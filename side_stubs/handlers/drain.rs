@@ -19,6 +19,7 @@ use crate::side_stubs::contract::*;
 use crate::side_stubs::policy::Class;
 use crate::side_stubs::rings::*;
 use crate::side_stubs::table;
+use crate::sys::net_layout::NAPI_GRO;
 use core::cell::Cell;
 use core::ops::Range;
 use core::sync::atomic::Ordering;
@@ -26,6 +27,7 @@ use kernel::prelude::*;
 use kernel::sync::Arc;
 
 const GRO_RECEIVE: usize = hybrid("gro_receive_skb") as usize;
+const COMPLETE_DONE: usize = hybrid("napi_complete_done") as usize;
 const SCHEDULE: usize = hybrid("__napi_schedule") as usize;
 const SCHEDULE_IRQOFF: usize = hybrid("__napi_schedule_irqoff") as usize;
 const KFREE_ANY: usize = hybrid("dev_kfree_skb_any_reason") as usize;
@@ -73,7 +75,7 @@ fn carry_out(
     entries: Range<u64>,
 ) -> Result<(), (&'static str, Violation)> {
     let polls = receive::is_poll(upcall);
-    let mut polled: Option<(u64, Arc<Napi>)> = None;
+    let mut napi = None;
     let hybrids = domain.hybrids.load(Ordering::Relaxed);
     for n in entries {
         let place = VCPU_RING + n * RING_ENTRY_SIZE;
@@ -95,22 +97,18 @@ fn carry_out(
         }
         let [a, b, c] = entry.args;
         let result = match entry.number {
-            GRO_RECEIVE => {
-                if !matches!(&polled, Some((gro, _)) if *gro == a) {
-                    polled = receive::napi_of(domain, a).ok().map(|napi| (a, napi));
-                }
-                match &polled {
-                    Some((_, napi)) => domain
-                        .skb
-                        .in_slot(b, c)
-                        .and_then(|skb| receive::by_napi(domain, napi, skb, polls)),
-                    None => Err(Violation::new("not-a-napi", a)),
-                }
-            }
+            GRO_RECEIVE => find(domain, &mut napi, a.wrapping_sub(NAPI_GRO)).and_then(|napi| {
+                let skb = domain.skb.in_slot(b, c)?;
+                receive::by_napi(domain, napi, skb, polls)
+            }),
+            COMPLETE_DONE => find(domain, &mut napi, a)
+                .and_then(|napi| napi.complete_here(b as u32 as i32, polls)),
             KFREE_ANY | KFREE_IRQ => free(domain, a, c, b as u32 == 1),
             CONSUME | NAPI_CONSUME => free(domain, a, c, true),
             REASON_DROP => free(domain, b, c, false),
-            SCHEDULE | SCHEDULE_IRQOFF => super::napi::schedule_deferred(domain, a).map(|()| 0),
+            SCHEDULE | SCHEDULE_IRQOFF => find(domain, &mut napi, a)
+                .and_then(|napi| napi.schedule_deferred())
+                .map(|()| 0),
             _ => {
                 // The address of the gate tells the place in the import table.
                 let gate = domain.memory.control(entry.number as u64 * 8);
@@ -126,6 +124,18 @@ fn carry_out(
         }
     }
     Ok(())
+}
+
+/// The NAPI instance at `handle`; `known` is the one that the last entry was about, nearly always the same.
+fn find<'a>(
+    domain: &Domain,
+    known: &'a mut Option<Arc<Napi>>,
+    handle: u64,
+) -> Result<&'a Arc<Napi>, Violation> {
+    if !known.as_ref().is_some_and(|napi| napi.handle == handle) {
+        *known = domain.net.napis.get(handle);
+    }
+    known.as_ref().ok_or(Violation::new("not-a-napi", handle))
 }
 
 fn free(domain: &Arc<Domain>, handle: u64, slot: u64, sent: bool) -> Result<u64, Violation> {

@@ -22,7 +22,7 @@ use super::net::{NetDevice, State};
 use super::transmit::{self, Sent};
 use crate::call::Violation;
 use crate::side_stubs::contract::LIBRARY_BASE;
-use crate::side_stubs::pace::{Pace, GATHER_MAX, WAIT};
+use crate::side_stubs::pace::{Pace, GATHER_MAX};
 use crate::side_stubs::ring3;
 use crate::sys::cpu;
 use crate::sys::flush_timer::FlushTimer;
@@ -91,12 +91,19 @@ impl Queue {
     }
 
     fn take(&self, up: bool) -> Group {
-        let now = cpu::now();
         let mut kept = self.kept.lock();
         let group = core::mem::take(&mut kept.group);
-        kept.pace.handed_over(now, group.count, up);
+        kept.pace.handed_over(group.count, up);
         self.count.store(0, Ordering::SeqCst);
         group
+    }
+
+    /// The driver has returned from what was handed over at `begin`, by the stopwatch. Returns how long a packet
+    /// waits for others from now on, in ns.
+    fn returned(&self, begin: u64) -> u64 {
+        let mut kept = self.kept.lock();
+        kept.pace.returned(begin, cpu::stopwatch());
+        kept.pace.wait()
     }
 
     /// Puts the packets of `group` from number `first` on back. The transmit lock is held, so none
@@ -153,12 +160,12 @@ pub(super) fn offer(device: &NetDevice, n: u32, ready: Ready, gathers: bool) -> 
     let waits = if may_wait && (soon || kept.group.count != 0) {
         soon || queue.armed.load(Ordering::SeqCst)
     } else if may_wait {
-        let now = cpu::now();
+        let now = cpu::stopwatch();
         let waits = kept
             .pace
             .waits(now, device.received.load(Ordering::Relaxed));
         if waits {
-            kept.deadline = now + WAIT;
+            kept.deadline = now.wrapping_add(kept.pace.wait());
         }
         waits
     } else {
@@ -177,11 +184,12 @@ pub(super) fn offer(device: &NetDevice, n: u32, ready: Ready, gathers: bool) -> 
     group.stamps |= ready.stamp;
     let count = group.count;
     queue.count.store(count, Ordering::SeqCst);
+    let wait = kept.pace.wait();
     drop(kept);
     if !waits || count == GATHER_MAX {
         hand_over(device, n, false);
     } else if !soon && !queue.armed.swap(true, Ordering::SeqCst) {
-        queue.timer.arm(WAIT);
+        queue.timer.arm(wait);
     }
     None
 }
@@ -199,6 +207,7 @@ pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
     let transmit = device.ndo[NDO_START_XMIT / 8].load(Ordering::Relaxed);
     device.sync_in();
     let domain = &device.domain;
+    let begin = cpu::stopwatch();
     let answer = if group.count == 1 {
         domain.memory.set_xmit_more(cpu::id(), false);
         let args = [first, device.handle];
@@ -213,6 +222,7 @@ pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
         let args = [transmit, first, device.handle, state];
         transmit::call(device, device.gather_function, &args)
     };
+    let wait = queue.returned(begin);
     let taken = match answer {
         Ok(taken) if taken <= group.count as u64 => taken as usize,
         Ok(taken) => {
@@ -233,7 +243,7 @@ pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
     if taken < group.count {
         queue.arm(match device.real.queue_stopped(n) {
             true => STOPPED,
-            false => WAIT,
+            false => wait,
         });
     }
 }
@@ -260,10 +270,14 @@ pub(crate) fn expired(device: &NetDevice, n: u32) {
         return;
     }
     let looked = device.real.try_transmit_lock(n, || {
-        let now = cpu::now();
-        let deadline = queue.kept.lock().deadline;
-        if now < deadline {
-            queue.arm(deadline - now);
+        let (deadline, wait) = {
+            let kept = queue.kept.lock();
+            (kept.deadline, kept.pace.wait())
+        };
+        // More than that is left if the stopwatches of two CPUs disagree.
+        let left = deadline.wrapping_sub(cpu::stopwatch());
+        if (1..=wait).contains(&left) {
+            queue.arm(left);
         } else if device.real.is_held_up(n) || device.is_stopped(n) {
             queue.arm(STOPPED);
         } else {
@@ -276,6 +290,13 @@ pub(crate) fn expired(device: &NetDevice, n: u32) {
 }
 
 impl NetDevice {
+    /// The driver has returned from a packet of queue `n` that it was given at `begin`, by the stopwatch.
+    pub(super) fn returned(&self, n: u32, begin: u64) {
+        if let Some(queue) = self.gather.get(n as usize) {
+            queue.returned(begin);
+        }
+    }
+
     /// Whether queue `n` keeps as many packets as it can.
     pub(super) fn has_kept_all(&self, n: u32) -> bool {
         self.gather

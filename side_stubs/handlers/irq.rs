@@ -187,7 +187,10 @@ impl Irq {
         let Some(driver) = self.domain.driver() else {
             return;
         };
-        let storm = self.rate.lock().event(cpu::now(), driver.limits().irqs);
+        let storm = self
+            .rate
+            .lock()
+            .event(cpu::jiffies_ns(), driver.limits().irqs);
         if let Some(count) = storm {
             let violation = Violation::new("interrupt-storm", count);
             self.domain.breach("irq", violation);

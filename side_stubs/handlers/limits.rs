@@ -133,6 +133,9 @@ impl State {
         while let Some((handle, device)) = self.devices.after(at) {
             at = Some(handle);
             device.flush_all();
+            if self.owed.load(Ordering::Relaxed) == 0 {
+                return;
+            }
         }
     }
 }

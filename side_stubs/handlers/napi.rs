@@ -13,9 +13,9 @@ use super::net::{wait_for, NetDevice};
 use super::net_imports::need_rtnl_if_registered;
 use super::receive::is_poll;
 use crate::call::{Call, Outcome, Violation};
-use crate::domain::Domain;
 use crate::run::{self, Context, Ended};
 use crate::side_stubs::rings::DIRECT_ENTRY;
+use crate::sys::access::Window;
 use crate::sys::lock::BhLock;
 use crate::sys::napi::Twin;
 use crate::sys::net_layout::*;
@@ -45,6 +45,8 @@ pub(crate) struct Napi {
     pub(crate) handle: u64,
     /// The driver's poll function.
     function: u64,
+    /// The kernel's own way to the shadow's state, where it lies in the heap.
+    state: Option<Window>,
     pub(crate) twin: Twin,
     claims: BhLock<Claims>,
     /// The poll in progress that the driver has not completed: its number and, in the low 16 bits,
@@ -79,12 +81,22 @@ impl Napi {
 
     /// Shows the driver whether the instance is scheduled: `napi_synchronize` looks at the bit.
     fn show_state(&self) {
-        let memory = &self.device.domain.memory;
         loop {
             let scheduled = self.twin.is_scheduled();
-            let _ = memory.write(self.handle + NAPI_STATE, u64::from(scheduled) * NAPI_SCHED);
+            self.set_state(u64::from(scheduled) * NAPI_SCHED);
             if self.twin.is_scheduled() == scheduled {
                 return;
+            }
+        }
+    }
+
+    /// Writes the shadow's state.
+    fn set_state(&self, state: u64) {
+        match self.state {
+            Some(window) => window.set_word(0, state),
+            None => {
+                let memory = &self.device.domain.memory;
+                let _ = memory.write(self.handle + NAPI_STATE, state);
             }
         }
     }
@@ -211,14 +223,21 @@ impl Napi {
         over
     }
 
+    /// As `napi_complete_done`; `polls` says whether the innermost upcall is a poll.
+    pub(super) fn complete_here(&self, done: i32, polls: bool) -> Outcome {
+        match polls && self.is_polling_here() {
+            true => Ok(self.complete(done).into()),
+            false => Err(Violation::new("napi-not-polled", self.handle)),
+        }
+    }
+
     fn prepare(&self) -> bool {
         let mut claims = self.claims.lock();
         if claims.closing || claims.prepared || !claims.listed || !self.twin.prepare() {
             return false;
         }
         claims.prepared = true;
-        let memory = &self.device.domain.memory;
-        let _ = memory.write(self.handle + NAPI_STATE, NAPI_SCHED);
+        self.set_state(NAPI_SCHED);
         true
     }
 
@@ -232,6 +251,15 @@ impl Napi {
             cpu.scheduled.store(self.handle, Ordering::Relaxed);
         }
         self.twin.schedule();
+        Ok(())
+    }
+
+    /// `__napi_schedule(napi)` from the ring: the claim that its `napi_schedule_prep` said was made is
+    /// made now. That another one was first is no breach.
+    pub(super) fn schedule_deferred(&self) -> Result<(), Violation> {
+        if self.prepare() || self.claims.lock().prepared {
+            return self.schedule();
+        }
         Ok(())
     }
 
@@ -382,17 +410,6 @@ pub(crate) fn remove_all(device: &NetDevice) {
     net::synchronize();
 }
 
-/// `__napi_schedule(napi)` from the ring: the claim that its `napi_schedule_prep` said was made is
-/// made now. That another one was first is no breach.
-pub(super) fn schedule_deferred(domain: &Domain, handle: u64) -> Result<(), Violation> {
-    let napi = domain.net.napis.get(handle);
-    let napi = napi.ok_or(Violation::new("not-a-napi", handle))?;
-    if napi.prepare() || napi.claims.lock().prepared {
-        return napi.schedule();
-    }
-    Ok(())
-}
-
 fn find(call: &Call<'_>, handle: u64) -> Result<Arc<Napi>, Violation> {
     call.domain
         .net
@@ -418,6 +435,10 @@ fn add(call: &Call<'_>, weight: i32) -> Outcome {
             device: device.clone(),
             handle,
             function: call.arg(2),
+            state: domain
+                .memory
+                .window(handle + NAPI_STATE, 8)
+                .filter(|_| handle % 8 == 0),
             twin,
             claims: BhLock::new(Claims {
                 prepared: false,
@@ -574,8 +595,6 @@ pub(crate) fn schedule(call: &mut Call<'_>) -> Outcome {
 /// `napi_complete_done(napi, work_done)`.
 pub(crate) fn complete_done(call: &mut Call<'_>) -> Outcome {
     let napi = find(call, call.arg(0))?;
-    if !is_poll(call.upcall) || !napi.is_polling_here() || call.may_sleep() {
-        return Err(Violation::new("napi-not-polled", call.arg(0)));
-    }
-    Ok(napi.complete(call.int(1)).into())
+    let polls = is_poll(call.upcall) && !call.may_sleep();
+    napi.complete_here(call.int(1), polls)
 }

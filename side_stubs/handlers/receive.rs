@@ -83,7 +83,7 @@ fn take(
     let built = copy(domain, &skb, &frame, fragments, end, alloc);
     // The driver has given the buffer away whatever came of it.
     let mut built = built?;
-    skb::let_go(domain, skb, true)?;
+    skb::let_go(domain, skb, true, Some(fragments))?;
     match &mut built {
         Some(packet) => {
             device.heard.store(true, Ordering::Relaxed);

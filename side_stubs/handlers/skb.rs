@@ -106,15 +106,22 @@ impl Skb {
 
     /// Of the shared information at `end`, as the driver left it: how many fragments there are, and
     /// the time stamp. Each is read once.
+    #[inline(always)]
     pub(super) fn shared(&self, domain: &Domain, end: u64) -> Result<(u8, i64), Fault> {
-        if self.fragment.load(Ordering::Relaxed) == 0 {
-            let place = end.wrapping_sub(self.address);
-            let shared = self.window.part::<SHARED_FRAGS>(place)?;
-            return Ok((
-                shared.get::<_, SHARED_NR_FRAGS>(),
-                shared.get::<_, SHARED_HWTSTAMP>(),
-            ));
+        if self.fragment.load(Ordering::Relaxed) != 0 {
+            return self.shared_elsewhere(domain, end);
         }
+        let place = end.wrapping_sub(self.address);
+        let shared = self.window.part::<SHARED_FRAGS>(place)?;
+        Ok((
+            shared.get::<_, SHARED_NR_FRAGS>(),
+            shared.get::<_, SHARED_HWTSTAMP>(),
+        ))
+    }
+
+    /// [`Skb::shared`] of a buffer around a fragment.
+    #[inline(never)]
+    fn shared_elsewhere(&self, domain: &Domain, end: u64) -> Result<(u8, i64), Fault> {
         let memory = &domain.memory;
         let count = memory.read(end + SHARED_NR_FRAGS as u64)?;
         Ok((count, memory.read(end + SHARED_HWTSTAMP as u64)?))
@@ -165,9 +172,15 @@ impl State {
             .iter()
             .position(|shift| bytes <= 1 << shift)
             .ok_or(ENOMEM)?;
-        if let Some(skb) = self.free.lock()[class].pop() {
-            return Ok(skb);
+        match self.free.lock()[class].pop() {
+            Some(skb) => Ok(skb),
+            None => self.fresh(domain, class),
         }
+    }
+
+    /// A buffer of the class that is not one of those that wait for reuse.
+    #[inline(never)]
+    fn fresh(&self, domain: &Domain, class: usize) -> Result<Arc<Skb>> {
         let size = 1 << SHIFTS[class];
         let address = domain.memory.alloc_dirty(size)?;
         let made = self.make(domain, address, size, class);
@@ -346,6 +359,7 @@ fn set_up(domain: &Domain, skb: &Skb, device: u64, room: u64, pad: u32) -> Resul
 }
 
 /// Fills the shadow `skb` in as an empty buffer of `room` bytes, `pad` of them headroom.
+#[inline(always)]
 fn start(domain: &Domain, skb: &Skb, device: u64, pad: u32, room: u64) -> Result<(), Violation> {
     let head = skb.head();
     let shadow = skb.window.part::<SKB_SIZE>(0)?;
@@ -366,13 +380,17 @@ fn start(domain: &Domain, skb: &Skb, device: u64, pad: u32, room: u64) -> Result
             shared.clear();
             shared.set::<_, SHARED_DATAREF>(1u32);
         }
-        _ => {
-            let mut shared = [0; SHARED_FRAGS];
-            put(&mut shared, SHARED_DATAREF, 1u32.to_ne_bytes());
-            domain.memory.write_bytes(head + room, &shared)?;
-        }
+        _ => start_elsewhere(domain, head + room)?,
     }
     Ok(())
+}
+
+/// Fills in the shared information at `end` of a buffer around a fragment.
+#[inline(never)]
+fn start_elsewhere(domain: &Domain, end: u64) -> Result<(), Violation> {
+    let mut shared = [0; SHARED_FRAGS];
+    put(&mut shared, SHARED_DATAREF, 1u32.to_ne_bytes());
+    Ok(domain.memory.write_bytes(end, &shared)?)
 }
 
 /// `napi_build_skb(data, size)`: a buffer around the page fragment at `data`, which it owns from
@@ -451,11 +469,17 @@ pub(crate) fn free_buffer(
         shadow.set::<_, SKB_USERS>(users - 1);
         return Ok(());
     }
-    let_go(domain, skb, sent)
+    let_go(domain, skb, sent, None)
 }
 
-/// As [`free_buffer`] of the last reference, whatever the driver's count says.
-pub(super) fn let_go(domain: &Arc<Domain>, skb: Arc<Skb>, sent: bool) -> Result<(), Violation> {
+/// As [`free_buffer`] of the last reference, whatever the driver's count says. `fragments` is how many of a
+/// received packet there are, if that was read.
+pub(super) fn let_go(
+    domain: &Arc<Domain>,
+    skb: Arc<Skb>,
+    sent: bool,
+    fragments: Option<u8>,
+) -> Result<(), Violation> {
     let handle = skb.address;
     let (held, end) = {
         let mut held = skb.held.lock();
@@ -479,7 +503,13 @@ pub(super) fn let_go(domain: &Arc<Domain>, skb: Arc<Skb>, sent: bool) -> Result<
             device.finished(queue, bytes);
         }
         Held::Receive { .. } => {
-            put_fragments(domain, &skb, end)?;
+            let count = match fragments {
+                Some(count) => count,
+                None => skb.shared(domain, end)?.0,
+            };
+            if count != 0 {
+                put_fragments(domain, &skb, end, count)?;
+            }
             let fragment = skb.fragment.swap(0, Ordering::Relaxed);
             if fragment != 0 {
                 put_page(domain, address_to_page(fragment))?;
@@ -490,9 +520,9 @@ pub(super) fn let_go(domain: &Arc<Domain>, skb: Arc<Skb>, sent: bool) -> Result<
     Ok(())
 }
 
-/// Lets go of the pages of the received packet `skb`, whose shared information is at `end`.
-fn put_fragments(domain: &Domain, skb: &Skb, end: u64) -> Result<(), Violation> {
-    let (count, _) = skb.shared(domain, end)?;
+/// Lets go of the pages of the received packet `skb`, whose shared information is at `end` and names `count` of them.
+#[inline(never)]
+fn put_fragments(domain: &Domain, skb: &Skb, end: u64, count: u8) -> Result<(), Violation> {
     if usize::from(count) > MAX_FRAGS {
         return Err(Violation::new("too-many-fragments", count.into()));
     }

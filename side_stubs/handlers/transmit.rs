@@ -114,8 +114,12 @@ pub(crate) fn transmit(
     };
     device.sync_in();
     domain.memory.set_xmit_more(cpu::id(), more);
+    let begin = cpu::stopwatch();
     match call(&device, function, &[sent.skb.address, device.handle]) {
         Ok(value) => {
+            if gathers {
+                device.returned(queue, begin);
+            }
             device.sync_queue(queue);
             if is_busy(value) {
                 return give_back(&device, sent, queue);

@@ -4,6 +4,7 @@
 
 use super::bindings;
 use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 extern "C" {
     static __preempt_count: u64;
@@ -117,10 +118,48 @@ pub(crate) fn jiffies() -> u64 {
     unsafe { core::ptr::read_volatile(&raw const bindings::jiffies) as u64 }
 }
 
+/// The kernel's tick count in ns, from anywhere: monotonic, and as coarse as a tick. Any context.
+pub(crate) fn jiffies_ns() -> u64 {
+    jiffies().wrapping_mul(1_000_000_000 / u64::from(bindings::HZ))
+}
+
 /// Monotonic time in nanoseconds; any context.
 pub(crate) fn now() -> u64 {
     // SAFETY: callable in any context, NMI included (kernel/time/timekeeping.c).
     unsafe { bindings::ktime_get_mono_fast_ns() }
+}
+
+/// What a cycle of the time-stamp counter takes, in ns / 2^32; 0 where the kernel does not trust it.
+static CYCLE: AtomicU64 = AtomicU64::new(0);
+
+/// Looks whether the time-stamp counter may be the [`stopwatch`]. When the module is loaded, and now and then.
+pub(crate) fn choose_stopwatch() {
+    // SAFETY: reads two variables of the kernel's (arch/x86/kernel/tsc.c).
+    let (unstable, khz) = unsafe { (bindings::check_tsc_unstable(), bindings::tsc_khz) };
+    let cycle = match (unstable, khz) {
+        (0, 1..) => (1_000_000 << 32) / u64::from(khz),
+        _ => 0,
+    };
+    CYCLE.store(cycle, Ordering::Relaxed);
+}
+
+/// A count of ns from anywhere, a few instructions long where [`now`] takes fifty: for distances between two
+/// looks on one CPU, between which nothing sleeps. Other CPUs may count from elsewhere, and so may this one after
+/// it was suspended. Any context.
+#[inline(always)]
+pub(crate) fn stopwatch() -> u64 {
+    match CYCLE.load(Ordering::Relaxed) {
+        0 => now(),
+        cycle => {
+            let (low, high): (u32, u32);
+            // SAFETY: reads the counter.
+            unsafe {
+                asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags))
+            };
+            let cycles = u64::from(high) << 32 | u64::from(low);
+            (u128::from(cycles) * u128::from(cycle) >> 32) as u64
+        }
+    }
 }
 
 /// Makes every other CPU take an interrupt, and so leave ring 3. Interrupts must be on;
