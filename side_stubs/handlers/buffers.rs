@@ -15,6 +15,7 @@ use crate::memory::VirtualCpu;
 use crate::side_stubs::contract::*;
 use crate::side_stubs::rings::*;
 use crate::sys::access::{Window, PAGE};
+use crate::sys::cpu;
 use crate::sys::dma::Direction;
 use crate::sys::lock::BhLock;
 use crate::sys::pci::layout;
@@ -265,6 +266,23 @@ pub(super) fn release(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> b
         }
         drop(gone);
     }
+}
+
+/// The first free place in the pool of `class` of the running CPU, with its CPU, if the driver takes buffers from
+/// there. Bottom halves are off.
+pub(super) fn free_place(domain: &Domain, class: usize) -> Option<(&VirtualCpu, u64)> {
+    if !domain.has(RECEIVE_POOL) || !domain.buffers.wanted[class].load(Ordering::Relaxed) {
+        return None;
+    }
+    let cpu = domain.memory.cpu(cpu::id())?;
+    let count = left(cpu.window.word(VCPU_POOL_COUNT[class]));
+    (count < POOL_ENTRIES).then_some((cpu, count))
+}
+
+/// Puts the buffer at `handle` into the place that [`free_place`] gave.
+pub(super) fn put(cpu: &VirtualCpu, class: usize, place: u64, handle: u64) {
+    cpu.window.set_word(VCPU_POOL[class] + place * 8, handle);
+    cpu.window.set_word(VCPU_POOL_COUNT[class], place + 1);
 }
 
 /// Fills the pools of the running CPU for an upcall that may take buffers from them. Bottom halves

@@ -23,11 +23,13 @@ const NORMAL: u64 = 3;
 /// `NET_RX_DROP`.
 const RX_DROP: u64 = 1;
 
-/// Checks the shadow of `skb`, copies it into a packet that `alloc` makes, and frees it.
+/// Checks the shadow of `skb`, copies it into a packet that `alloc` makes, and frees it. `polls`: in a poll, with bottom
+/// halves off.
 fn take(
     domain: &Arc<Domain>,
     device: &NetDevice,
     skb: Arc<Skb>,
+    polls: bool,
     alloc: impl FnOnce(u32) -> Option<Packet>,
 ) -> Result<Option<Packet>, Violation> {
     let handle = skb.address;
@@ -83,7 +85,10 @@ fn take(
     let built = copy(domain, &skb, &frame, fragments, end, alloc);
     // The driver has given the buffer away whatever came of it.
     let mut built = built?;
-    skb::let_go(domain, skb, true, Some(fragments))?;
+    match polls {
+        true => skb::recycle(domain, skb, fragments)?,
+        false => skb::let_go(domain, skb, true, Some(fragments))?,
+    }
     match &mut built {
         Some(packet) => {
             device.heard.store(true, Ordering::Relaxed);
@@ -159,7 +164,7 @@ pub(super) fn by_napi(
     if !polls || !napi.is_polling_here() {
         return Err(Violation::new("gro-outside-poll", napi.handle));
     }
-    match take(domain, &napi.device, skb, |len| napi.twin.alloc(len))? {
+    match take(domain, &napi.device, skb, true, |len| napi.twin.alloc(len))? {
         Some(packet) => Ok(napi.twin.receive(packet)),
         None => Ok(NORMAL),
     }
@@ -216,7 +221,7 @@ fn device_of(call: &Call<'_>, handle: u64) -> Result<Arc<NetDevice>, Violation> 
 pub(crate) fn netif_rx(call: &mut Call<'_>) -> Outcome {
     let skb = call.domain.skb.get(call.arg(0))?;
     let device = device_of(call, call.arg(0))?;
-    match take(call.domain, &device, skb, |len| {
+    match take(call.domain, &device, skb, false, |len| {
         Packet::alloc(&device.real, len)
     })? {
         Some(packet) => Ok(crate::call::int(packet.deliver(false))),
@@ -230,7 +235,7 @@ pub(crate) fn netif_receive(call: &mut Call<'_>) -> Outcome {
     let skb = call.domain.skb.get(call.arg(0))?;
     let device = device_of(call, call.arg(0))?;
     let now = !call.may_sleep() && is_poll(call.upcall);
-    match take(call.domain, &device, skb, |len| {
+    match take(call.domain, &device, skb, false, |len| {
         Packet::alloc(&device.real, len)
     })? {
         Some(packet) => Ok(crate::call::int(packet.deliver(now))),

@@ -520,6 +520,31 @@ pub(super) fn let_go(
     Ok(())
 }
 
+/// As [`let_go`] of a received packet with so many `fragments` that the stack has a copy of. A driver that takes its
+/// buffers from a pool receives into this one again. Bottom halves are off.
+pub(super) fn recycle(domain: &Arc<Domain>, skb: Arc<Skb>, fragments: u8) -> Result<(), Violation> {
+    let class = match skb.class {
+        0 => 0,
+        2 => 1,
+        _ => return let_go(domain, skb, true, Some(fragments)),
+    };
+    if fragments != 0 || skb.fragment.load(Ordering::Relaxed) != 0 {
+        return let_go(domain, skb, true, Some(fragments));
+    }
+    let Some((cpu, place)) = buffers::free_place(domain, class) else {
+        return let_go(domain, skb, true, Some(fragments));
+    };
+    if matches!(
+        core::mem::replace(&mut skb.held.lock().0, Held::Free),
+        Held::Free
+    ) {
+        return Err(Violation::new("skb-freed-twice", skb.address));
+    }
+    set_up(domain, &skb, 0, ROOM[class], SKB_PAD)?;
+    buffers::put(cpu, class, place, skb.address);
+    Ok(())
+}
+
 /// Lets go of the pages of the received packet `skb`, whose shared information is at `end` and names `count` of them.
 #[inline(never)]
 fn put_fragments(domain: &Domain, skb: &Skb, end: u64, count: u8) -> Result<(), Violation> {
