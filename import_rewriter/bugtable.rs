@@ -7,10 +7,14 @@
 //! The table and the strings lie in the image's read-only part, so a caller that holds no more
 //! than that part may pass it.
 
-use super::bytes::{c_str, i32_at, u16_at};
+use super::bytes::{i32_at, short_c_str, u16_at};
 use super::layout::Placed;
 
 const ENTRY_SIZE: usize = 16;
+/// More entries than any driver has; what comes behind them is ignored. A look-up is a walk.
+const MAX_ENTRIES: usize = 1 << 16;
+/// The longest file name or format.
+const TEXT_MAX: usize = 4096;
 const FLAG_WARNING: u16 = 1 << 0;
 const FLAG_ONCE: u16 = 1 << 1;
 const FLAG_NO_CUT_HERE: u16 = 1 << 3;
@@ -46,31 +50,42 @@ pub struct Bug<'a> {
 /// All entries of the table of the relocated `image`.
 pub fn entries<'a>(placed: &Placed<'a>, image: &'a [u8]) -> impl Iterator<Item = Bug<'a>> + 'a {
     let placed = *placed;
-    let table = placed.placement_named(b"__bug_table");
-    let (start, count) = table.map_or((0, 0), |table| (table.offset, table.size / ENTRY_SIZE));
+    let (start, count) = table(&placed);
     (0..count).filter_map(move |index| entry(&placed, image, start, index))
 }
 
 /// The entry of the trapping instruction at `address`.
 pub fn lookup<'a>(placed: &Placed<'a>, image: &'a [u8], address: u64) -> Option<Bug<'a>> {
-    entries(placed, image).find(|bug| bug.address == address)
+    let (start, count) = table(placed);
+    let index = (0..count)
+        .find(|index| relative(placed, image, start + index * ENTRY_SIZE) == Some(address))?;
+    entry(placed, image, start, index)
+}
+
+/// Where the table begins in the image, and how many entries are looked at.
+fn table(placed: &Placed<'_>) -> (usize, usize) {
+    let table = placed.placement_named(b"__bug_table");
+    table.map_or((0, 0), |table| {
+        (table.offset, (table.size / ENTRY_SIZE).min(MAX_ENTRIES))
+    })
 }
 
 /// The entry that itself lies at `address`: what a call of the WARN trap passes.
 pub fn entry_at<'a>(placed: &Placed<'a>, image: &'a [u8], address: u64) -> Option<Bug<'a>> {
-    let table = placed.placement_named(b"__bug_table")?;
-    let offset = placed.offset(address)?.checked_sub(table.offset)?;
-    if offset % ENTRY_SIZE != 0 || offset / ENTRY_SIZE >= table.size / ENTRY_SIZE {
+    let (start, count) = table(placed);
+    let offset = placed.offset(address)?.checked_sub(start)?;
+    if offset % ENTRY_SIZE != 0 || offset / ENTRY_SIZE >= count {
         return None;
     }
-    entry(placed, image, table.offset, offset / ENTRY_SIZE)
+    entry(placed, image, start, offset / ENTRY_SIZE)
 }
 
 fn entry<'a>(placed: &Placed<'a>, image: &'a [u8], start: usize, index: usize) -> Option<Bug<'a>> {
     let at = index.checked_mul(ENTRY_SIZE)?.checked_add(start)?;
     let flags = u16_at(image, at + 14)?;
     let text = |field| {
-        let text = c_str(image, placed.offset(relative(placed, image, field)?)?)?;
+        let place = placed.offset(relative(placed, image, field)?)?;
+        let text = short_c_str(image, place, TEXT_MAX)?;
         (!text.is_empty()).then_some(text)
     };
     Some(Bug {

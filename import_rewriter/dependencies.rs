@@ -3,9 +3,10 @@
 //! Which other modules a driver needs: the `depends` entry of its `.modinfo`, the lines of
 //! `modules.dep` that depmod writes beside the kernel's modules, and what a module exports.
 
-use super::elf::{Elf, Place};
+use super::elf::{Elf, Place, SymbolKind};
 use super::layout::Placed;
 use super::modinfo;
+use core::cmp::Ordering;
 
 /// What depmod puts before the string that names an exported symbol.
 const EXPORT: &[u8] = b"__kstrtab_";
@@ -18,17 +19,48 @@ pub fn depends<'a>(elf: &Elf<'a>) -> impl Iterator<Item = &'a [u8]> + 'a {
         .filter(|name| !name.is_empty())
 }
 
-/// Whether `elf` defines and exports the symbol `name`.
-pub fn exports(elf: &Elf<'_>, name: &[u8]) -> bool {
-    elf.symbols().any(|symbol| {
-        symbol.name.strip_prefix(EXPORT) == Some(name) && matches!(symbol.place, Place::Section(_))
-    })
+/// Writes the symbols that `elf` defines into `room`, by index, sorted by their names, and returns how many there
+/// are. `room` has [`Elf::symbol_count`] slots.
+pub fn sort_names(elf: &Elf<'_>, room: &mut [u32]) -> usize {
+    let mut count = 0;
+    for symbol in elf.symbols() {
+        let named = !symbol.name.is_empty() && symbol.kind != SymbolKind::File;
+        if !named || !matches!(symbol.place, Place::Section(_)) {
+            continue;
+        }
+        if let Some(slot) = room.get_mut(count) {
+            *slot = symbol.index;
+            count += 1;
+        }
+    }
+    if let Some(names) = room.get_mut(..count) {
+        names.sort_unstable_by_key(|index| (elf.symbol(*index).map(|symbol| symbol.name), *index));
+    }
+    count
 }
 
-/// The domain address of the symbol `name` that the placed module exports.
-pub fn exported(placed: &Placed<'_>, name: &[u8]) -> Option<u64> {
-    match exports(&placed.elf, name) {
-        true => placed.address_of(name),
+/// The symbol whose name is `prefix` and then `name`, among those that [`sort_names`] sorted; the first in the
+/// file if there are several.
+fn find_name(elf: &Elf<'_>, names: &[u32], prefix: &[u8], name: &[u8]) -> Option<u32> {
+    let wanted = || prefix.iter().chain(name);
+    let order = |index: &u32| match elf.symbol(*index) {
+        Some(symbol) => symbol.name.iter().cmp(wanted()),
+        None => Ordering::Less,
+    };
+    let at = names.partition_point(|index| order(index) == Ordering::Less);
+    let found = names.get(at)?;
+    (order(found) == Ordering::Equal).then_some(*found)
+}
+
+/// Whether `elf` defines and exports the symbol `name`; `names` are from [`sort_names`].
+pub fn exports(elf: &Elf<'_>, names: &[u32], name: &[u8]) -> bool {
+    find_name(elf, names, EXPORT, name).is_some()
+}
+
+/// The domain address of the symbol `name` that the placed module exports; `names` are from [`sort_names`].
+pub fn exported(placed: &Placed<'_>, names: &[u32], name: &[u8]) -> Option<u64> {
+    match exports(&placed.elf, names, name) {
+        true => placed.symbol_address(find_name(&placed.elf, names, b"", name)?),
         false => None,
     }
 }

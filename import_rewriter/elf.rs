@@ -18,6 +18,11 @@ const RELA_SIZE: usize = 24;
 /// The longest name of a symbol or section, as in the kernel.
 const NAME_MAX: usize = 511;
 
+/// Symbols of a file, and those of them that it does not define: four times what the largest packaged module has.
+pub const MAX_SYMBOLS: u32 = 1 << 18;
+/// See [`MAX_SYMBOLS`].
+pub const MAX_IMPORTS: u32 = 1 << 12;
+
 const ET_REL: u16 = 1;
 const EM_X86_64: u16 = 62;
 
@@ -216,6 +221,31 @@ pub struct Elf<'a> {
 impl<'a> Elf<'a> {
     /// Checks `file` from end to end and returns a reader of it.
     pub fn parse(file: &'a [u8]) -> Result<Elf<'a>, BadImage> {
+        let elf = Elf::reopen(file)?;
+        for index in 0..elf.section_count() {
+            elf.read_section(index)?;
+        }
+        let too_many = |what, room| Err(BadImage::TooMany { what, room });
+        if elf.symbol_count() > MAX_SYMBOLS {
+            return too_many("symbols", MAX_SYMBOLS);
+        }
+        let mut imports = 0;
+        for index in 0..elf.symbol_count() {
+            imports += u32::from(elf.read_symbol(index)?.place == Place::Undefined);
+        }
+        // The null symbol is none.
+        if imports > MAX_IMPORTS + 1 {
+            return too_many("undefined symbols", MAX_IMPORTS);
+        }
+        for index in 0..elf.section_count() {
+            elf.check_relocations(elf.read_section(index)?)?;
+        }
+        Ok(elf)
+    }
+
+    /// A reader of a `file` that [`Elf::parse`] has checked before. Takes a look at the sections alone; if the file
+    /// was not checked its readers skip what is wrong with it.
+    pub fn reopen(file: &'a [u8]) -> Result<Elf<'a>, BadImage> {
         let headers = section_headers(file)?;
         let mut elf = Elf {
             file,
@@ -227,16 +257,7 @@ impl<'a> Elf<'a> {
 
         let names = u16_at(file, 62).ok_or(BadImage::OutOfBounds(Part::Header, 0))?;
         elf.section_names = elf.string_table(u32::from(names))?;
-        for index in 0..elf.section_count() {
-            elf.read_section(index)?;
-        }
         elf.find_symbols()?;
-        for index in 0..elf.symbol_count() {
-            elf.read_symbol(index)?;
-        }
-        for index in 0..elf.section_count() {
-            elf.check_relocations(elf.read_section(index)?)?;
-        }
         Ok(elf)
     }
 
@@ -415,25 +436,7 @@ impl<'a> Elf<'a> {
             .ok_or(BadImage::OutOfBounds(Part::SymbolName, index))?;
         let info = *entry.get(4).ok_or(bad)?;
         let value = u64_at(entry, 8).ok_or(bad)?;
-        let place = match u16_at(entry, 6).ok_or(bad)? {
-            SHN_UNDEF => Place::Undefined,
-            SHN_ABS => Place::Absolute,
-            SHN_COMMON => Place::Common,
-            SHN_LORESERVE.. => {
-                return Err(BadImage::Malformed(
-                    Part::Symbol,
-                    index,
-                    "reserved section index",
-                ))
-            }
-            section => {
-                let home = self.section(usize::from(section)).ok_or(bad)?;
-                if value > home.size as u64 {
-                    return Err(bad);
-                }
-                Place::Section(usize::from(section))
-            }
-        };
+        let place = self.read_place(index, entry, value)?;
         let kind = match info & 0xf {
             0 => SymbolKind::NoType,
             1 => SymbolKind::Object,
@@ -451,6 +454,40 @@ impl<'a> Elf<'a> {
             place,
             value,
             size,
+        })
+    }
+
+    /// Where the symbol `index` lives, and its value: what a relocation asks for, without a look at names.
+    pub fn place(&self, index: u32) -> Option<(Place, u64)> {
+        let entry = slice(
+            self.symbols,
+            (index as usize).checked_mul(SYM_SIZE)?,
+            SYM_SIZE,
+        )?;
+        let value = u64_at(entry, 8)?;
+        Some((self.read_place(index, entry, value).ok()?, value))
+    }
+
+    fn read_place(&self, index: u32, entry: &[u8], value: u64) -> Result<Place, BadImage> {
+        let bad = BadImage::OutOfBounds(Part::Symbol, index);
+        Ok(match u16_at(entry, 6).ok_or(bad)? {
+            SHN_UNDEF => Place::Undefined,
+            SHN_ABS => Place::Absolute,
+            SHN_COMMON => Place::Common,
+            SHN_LORESERVE.. => {
+                return Err(BadImage::Malformed(
+                    Part::Symbol,
+                    index,
+                    "reserved section index",
+                ))
+            }
+            section => {
+                let header = self.header(usize::from(section)).map_err(|_| bad)?;
+                if value > u64_at(header, 32).ok_or(bad)? {
+                    return Err(bad);
+                }
+                Place::Section(usize::from(section))
+            }
         })
     }
 

@@ -102,6 +102,13 @@ pub enum BadImage {
         /// Sections that there is room for.
         room: u32,
     },
+    /// More of something than any packaged module has, so that no work here grows without bound.
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many are allowed.
+        room: u32,
+    },
     /// The loaded image would exceed the limit, both in bytes.
     TooLarge {
         /// The limit.
@@ -162,7 +169,9 @@ impl BadImage {
         const EFBIG: i32 = -27;
         match self {
             BadImage::Unresolved(_) => ENOENT,
-            BadImage::TooLarge { .. } | BadImage::TooManySections { .. } => EFBIG,
+            BadImage::TooLarge { .. }
+            | BadImage::TooManySections { .. }
+            | BadImage::TooMany { .. } => EFBIG,
             BadImage::WrongImage(_) => EINVAL,
             _ => ENOEXEC,
         }
@@ -188,6 +197,9 @@ impl fmt::Display for BadImage {
             BadImage::Missing(what) => write!(f, "no {what}: not a kernel module"),
             BadImage::TooManySections { have, room } => {
                 write!(f, "{have} sections, at most {room} are supported")
+            }
+            BadImage::TooMany { what, room } => {
+                write!(f, "more than {room} {what}")
             }
             BadImage::TooLarge { limit } => {
                 write!(f, "loaded image would exceed the limit of {limit} bytes")

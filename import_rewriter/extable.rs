@@ -10,6 +10,8 @@ use super::bytes::u32_at;
 use super::layout::Placed;
 
 const ENTRY_SIZE: usize = 12;
+/// More entries than any driver has; what comes behind them is ignored. A look-up is a walk.
+const MAX_ENTRIES: usize = 1 << 16;
 
 /// What to do about a fault at an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,8 @@ pub struct Fixup {
 /// goes there, as it does with every address out of a domain.
 pub fn lookup(placed: &Placed<'_>, image: &[u8], address: u64) -> Option<Fixup> {
     let table = placed.placement_named(b"__ex_table")?;
-    (0..table.size / ENTRY_SIZE).find_map(|index| {
+    let count = (table.size / ENTRY_SIZE).min(MAX_ENTRIES);
+    (0..count).find_map(|index| {
         let at = table.offset + index * ENTRY_SIZE;
         if relative(placed, image, at)? != address {
             return None;

@@ -246,8 +246,7 @@ fn bring_back(elf: &Elf<'_>, placements: &mut [Option<Placement>]) -> Result<boo
             continue;
         }
         for entry in table.iter().filter(|entry| entry.kind != reloc::NONE) {
-            let Some(Place::Section(index)) = elf.symbol(entry.symbol).map(|symbol| symbol.place)
-            else {
+            let Some((Place::Section(index), _)) = elf.place(entry.symbol) else {
                 continue;
             };
             if chosen(placements, index) {
@@ -378,12 +377,11 @@ impl<'a> Placed<'a> {
 
     /// Domain address of a symbol that the module itself defines.
     pub fn symbol_address(&self, index: u32) -> Option<u64> {
-        let symbol = self.elf.symbol(index)?;
-        let Place::Section(section) = symbol.place else {
+        let (Place::Section(section), value) = self.elf.place(index)? else {
             return None;
         };
         let offset = self.placement(section)?.offset;
-        Some(self.address(offset).wrapping_add(symbol.value))
+        Some(self.address(offset).wrapping_add(value))
     }
 
     /// Domain address of the function or variable called `name` that the module defines.

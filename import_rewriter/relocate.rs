@@ -92,19 +92,24 @@ fn relocate(
 
 /// The domain address of a symbol, wherever it comes from.
 fn symbol_value(placed: &Placed<'_>, index: u32, resolve: &Resolve<'_>) -> Result<u64, BadImage> {
-    let symbol = placed.elf.symbol(index).ok_or(no_symbol(index))?;
-    match symbol.place {
-        Place::Section(section) => placed
-            .symbol_address(index)
-            .ok_or_else(|| BadImage::NotLoaded(placed.section_name(section))),
-        Place::Absolute => Ok(symbol.value),
-        Place::Common => Err(BadImage::CommonSymbol(Name::new(symbol.name))),
+    let (place, value) = placed.elf.place(index).ok_or(no_symbol(index))?;
+    let symbol = match place {
+        Place::Section(section) => {
+            return placed
+                .symbol_address(index)
+                .ok_or_else(|| BadImage::NotLoaded(placed.section_name(section)))
+        }
+        Place::Absolute => return Ok(value),
         // The null symbol stands for the address 0.
-        Place::Undefined if index == 0 => Ok(0),
-        Place::Undefined => match resolve(index, symbol.name) {
-            Some(address) => Ok(address),
-            None if symbol.weak => Ok(0),
-            None => Err(BadImage::Unresolved(Name::new(symbol.name))),
-        },
+        Place::Undefined if index == 0 => return Ok(0),
+        Place::Common | Place::Undefined => placed.elf.symbol(index).ok_or(no_symbol(index))?,
+    };
+    if place == Place::Common {
+        return Err(BadImage::CommonSymbol(Name::new(symbol.name)));
+    }
+    match resolve(index, symbol.name) {
+        Some(address) => Ok(address),
+        None if symbol.weak => Ok(0),
+        None => Err(BadImage::Unresolved(Name::new(symbol.name))),
     }
 }

@@ -7,7 +7,7 @@ use crate::import_rewriter::bugtable;
 use crate::import_rewriter::dependencies;
 use crate::import_rewriter::elf::Elf;
 use crate::import_rewriter::layout::{Layout, Placed, Placement};
-use crate::import_rewriter::symbolize::symbolize;
+use crate::import_rewriter::symbolize::{symbolize, Mark};
 use core::fmt::{self, Write};
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -30,6 +30,10 @@ pub(crate) struct Part {
     pub(crate) layout: Layout,
     /// The image as it was mapped, for tables that the fault handler reads.
     pub(crate) relocated: KVVec<u8>,
+    /// Its symbols by their place, for reports.
+    pub(crate) marks: KVVec<Mark>,
+    /// Its symbols by their names, if other modules may use its exports.
+    pub(crate) names: KVVec<u32>,
     /// Where the file was read.
     pub(crate) path: KVec<u8>,
     /// The file, decompressed: its symbol table names addresses in reports, and the next domain is
@@ -39,13 +43,13 @@ pub(crate) struct Part {
 
 impl Part {
     fn placed(&self) -> Option<Placed<'_>> {
-        let elf = Elf::parse(&self.file).ok()?;
+        let elf = Elf::reopen(&self.file).ok()?;
         Placed::new(elf, &self.placements, &self.layout, self.base).ok()
     }
 
     /// The domain address of the symbol `name`, if the module exports it.
     pub(crate) fn exported(&self, name: &[u8]) -> Option<u64> {
-        dependencies::exported(&self.placed()?, name)
+        dependencies::exported(&self.placed()?, &self.names, name)
     }
 
     fn contains(&self, address: u64) -> bool {
@@ -112,10 +116,8 @@ impl Image {
     /// Writes what the reports call an address: `function+0x12/0x340 [driver]`, or the address
     /// where no symbol covers it.
     pub(crate) fn write_symbol(&self, address: u64, out: &mut dyn Write) {
-        let placed = self.part(address).and_then(Part::placed);
-        let found = placed
-            .as_ref()
-            .and_then(|placed| symbolize(placed, address));
+        let part = self.part(address);
+        let found = part.and_then(|part| symbolize(&part.placed()?, &part.marks, address));
         let _ = match found {
             Some(at) => match core::str::from_utf8(at.name) {
                 Ok(name) => write!(out, "{name}+{:#x}/{:#x}", at.offset, at.size),
@@ -150,7 +152,7 @@ impl Image {
     pub(crate) fn each_part(&self, f: &mut dyn FnMut(u64, usize, WriteSections<'_>)) {
         for part in &self.parts {
             f(part.base, part.layout.size(), &|out| {
-                let elf = Elf::parse(&part.file).map_err(|_| fmt::Error)?;
+                let elf = Elf::reopen(&part.file).map_err(|_| fmt::Error)?;
                 for (section, slot) in elf.sections().zip(part.placements.iter()) {
                     let name = core::str::from_utf8(section.name).unwrap_or("?");
                     if let Some(placement) = slot {

@@ -8,6 +8,7 @@ use crate::image::{Image, Instance, Part};
 use crate::import_rewriter::elf::{Elf, Place};
 use crate::import_rewriter::imports::{find_uses, imports, Uses};
 use crate::import_rewriter::layout::{plan, Limits, Placed, Placement};
+use crate::import_rewriter::symbolize::{self, Mark};
 use crate::import_rewriter::{dependencies, modinfo, module, params, patch, relocate, BadImage};
 use crate::memory::Memory;
 use crate::pages::Perm;
@@ -67,18 +68,30 @@ impl Opened {
         })
     }
 
+    /// A reader of the file, which was checked when it was read.
     fn elf(&self) -> Result<Elf<'_>> {
-        Elf::parse(&self.bytes).map_err(|error| bad(&self.path, error))
+        Elf::reopen(&self.bytes).map_err(|error| bad(&self.path, error))
+    }
+
+    /// Its symbols by their names.
+    fn names(&self) -> Result<KVVec<u32>> {
+        let elf = self.elf()?;
+        let mut names = KVVec::new();
+        names.resize(elf.symbol_count() as usize, 0, GFP_KERNEL)?;
+        let count = dependencies::sort_names(&elf, &mut names);
+        names.truncate(count);
+        Ok(names)
     }
 }
 
-/// Whether `user` imports something that SIDE does not declare and `provider` exports.
-fn needs(user: &Elf<'_>, provider: &Elf<'_>) -> bool {
+/// Whether `user` imports something that SIDE does not declare and `provider` exports, whose symbols by their
+/// names are `names`.
+fn needs(user: &Elf<'_>, provider: &Elf<'_>, names: &[u32]) -> bool {
     user.symbols().any(|symbol| {
         symbol.place == Place::Undefined
             && symbol.index != 0
             && table::find(symbol.name).is_none()
-            && dependencies::exports(provider, symbol.name)
+            && dependencies::exports(provider, names, symbol.name)
     })
 }
 
@@ -125,10 +138,10 @@ fn prerequisites(driver: &Opened) -> Result<KVec<Opened>> {
         let mut path = KVec::from_iter_copy(&folder)?;
         path.extend_from_slice(file, GFP_KERNEL)?;
         let opened = Opened::new(&path)?;
-        let provider = opened.elf()?;
-        let mut wanted = needs(&elf, &provider);
+        let (provider, names) = (opened.elf()?, opened.names()?);
+        let mut wanted = needs(&elf, &provider, &names);
         for user in &found {
-            wanted |= needs(&user.elf()?, &provider);
+            wanted |= needs(&user.elf()?, &provider, &names);
         }
         if wanted {
             found.push(opened, GFP_KERNEL)?;
@@ -200,8 +213,11 @@ fn build(files: KVec<Opened>, line: &[u8], instance: Instance) -> Result<Arc<Dom
     let mut parts: KVec<Part> = KVec::new();
     let last = files.len() - 1;
     for (n, file) in files.into_iter().enumerate() {
-        let line = if n == last { line } else { b"" };
-        let part = prepare(file, line, &parts, &mut resolved)?;
+        let (line, names) = match n == last {
+            true => (line, KVVec::new()),
+            false => (&b""[..], file.names()?),
+        };
+        let part = prepare(file, line, names, &parts, &mut resolved)?;
         parts.push(part, GFP_KERNEL)?;
     }
     if resolved.data.len() as u64 > DATA_SPACE {
@@ -248,8 +264,14 @@ fn build(files: KVec<Opened>, line: &[u8], instance: Instance) -> Result<Arc<Dom
 }
 
 /// Lays one module out behind `others`, resolves its imports, relocates and patches it, and sets its
-/// parameters from `line`.
-fn prepare(file: Opened, line: &[u8], others: &[Part], resolved: &mut Resolved) -> Result<Part> {
+/// parameters from `line`. `names` are its symbols, if later ones may use its exports.
+fn prepare(
+    file: Opened,
+    line: &[u8],
+    names: KVVec<u32>,
+    others: &[Part],
+    resolved: &mut Resolved,
+) -> Result<Part> {
     let path = &file.path;
     let elf = file.elf()?;
     // Between two images lies a page that is never mapped.
@@ -279,6 +301,10 @@ fn prepare(file: Opened, line: &[u8], others: &[Part], resolved: &mut Resolved) 
         pr_err!("{}: {}\n", text(path), core::format_args!("{error}"));
         Error::from_errno(error.errno())
     })?;
+    let mut marks = KVVec::new();
+    marks.resize(elf.symbol_count() as usize, Mark::default(), GFP_KERNEL)?;
+    let count = symbolize::sort(&elf, &placements, &mut marks);
+    marks.truncate(count);
     let (init, exit) = (info.init, info.exit);
     Ok(Part {
         base,
@@ -287,6 +313,8 @@ fn prepare(file: Opened, line: &[u8], others: &[Part], resolved: &mut Resolved) 
         placements,
         layout,
         relocated: image,
+        marks,
+        names,
         path: file.path,
         file: file.bytes,
     })

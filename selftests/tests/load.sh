@@ -49,4 +49,23 @@ ended() {
 		dmesg | grep -q 'side_missing: domain ended: unknown-import '
 }
 check "a call of one ends the domain" ended
+
+# many DEFINED UNDEFINED: that driver with so many symbols more.
+many() { python3 -B /side/selftests/symbols.py $MISSING /tmp/side_missing.ko "$1" "$2"; }
+too_many() {
+	many "$1" "$2" && dmesg -C
+	! insmod "$MODULE" driver=/tmp/side_missing.ko allow_missing=1 2>/dev/null && [ ! -e $SIDE ] &&
+		dmesg | grep -q "side_missing.ko: more than $3$"
+}
+check "a file of 300,000 symbols is refused" too_many 300000 0 "262144 symbols"
+check "a file of 5,000 undefined symbols is refused" too_many 0 5000 "4096 undefined symbols"
+nearly() {
+	many 250000 4000 && dmesg -C
+	! insmod "$MODULE" driver=/tmp/side_missing.ko allow_missing=1 params=call=1 2>/dev/null && [ ! -e $SIDE ] || return 1
+	# What is undefined and used by nothing needs no stub.
+	dmesg | grep -q 'side_missing.ko: 2 unknown imports' &&
+		dmesg | grep -q 'side_missing: domain ended: unknown-import '
+}
+check "one of 254,000 is not, and its report names places" nearly
+rm -f /tmp/side_missing.ko
 finish

@@ -8,13 +8,13 @@ mod support;
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::process::Command;
-use support::import_rewriter::elf::{Elf, Place, SHT_NOBITS};
+use support::import_rewriter::elf::{Elf, Place, SymbolKind, SHT_NOBITS};
 use support::import_rewriter::imports::Uses;
 use support::import_rewriter::layout::{Group, Placed, ADDRESS_LIMIT, PAGE};
 use support::import_rewriter::params::{self, Kind, ParamError, Scalar};
 use support::import_rewriter::symbolize::symbolize;
 use support::import_rewriter::{bugtable, modinfo, module, BadImage};
-use support::pipeline::{import_address, load, relocated, Loaded};
+use support::pipeline::{import_address, load, marks, relocated, Loaded};
 use support::{driver, e1000e, scratch, short_name, DRIVERS};
 
 const BASE: u64 = 0x4000_0000;
@@ -172,9 +172,24 @@ fn e1000e_is_what_its_anatomy_says() {
     assert_eq!(info.name, b"e1000e");
     assert!(info.exit.is_some());
     let init = info.init.unwrap();
-    assert_eq!(symbolize(&placed, init + 5).unwrap().name, b"init_module");
-    assert_eq!(symbolize(&placed, init + 5).unwrap().offset, 5);
-    assert!(symbolize(&placed, BASE - 1).is_none());
+    let marks = marks(&placed);
+    let found = symbolize(&placed, &marks, init + 5).unwrap();
+    assert_eq!((found.name, found.offset), (&b"init_module"[..], 5));
+    assert!(symbolize(&placed, &marks, BASE - 1).is_none());
+    // Every function is found by its middle, under its own name or another of the same place.
+    let mut functions = 0;
+    for symbol in placed.elf.symbols() {
+        let Some(address) = placed.symbol_address(symbol.index) else {
+            continue;
+        };
+        if symbol.kind != SymbolKind::Function || symbol.name.starts_with(b"__pfx_") {
+            continue;
+        }
+        let found = symbolize(&placed, &marks, address + symbol.size / 2).unwrap();
+        assert_eq!((found.offset, found.size), (symbol.size / 2, symbol.size));
+        functions += 1;
+    }
+    assert!(functions > 400, "{functions}");
 
     assert_eq!(loaded.summary.fentry, 398);
     assert_eq!(loaded.summary.returns, 473);

@@ -6,7 +6,7 @@
 
 mod support;
 
-use support::import_rewriter::elf::Elf;
+use support::import_rewriter::elf::{Elf, MAX_IMPORTS, MAX_SYMBOLS};
 use support::import_rewriter::error::Part;
 use support::import_rewriter::BadImage;
 use support::pipeline::{load, Loaded};
@@ -255,6 +255,32 @@ fn each_refusal_says_why() {
 /// its end would take hours.
 #[test]
 fn long_names_are_refused() {
+    let names = vec![b'x'; 4 << 20];
+    assert!(matches!(
+        error_of(&with_symbols(200_000, 0, &names)),
+        BadImage::OutOfBounds(Part::SymbolName, 1)
+    ));
+}
+
+/// The number of symbols is bounded, and that of undefined ones, which are looked up in what others export.
+#[test]
+fn too_many_symbols_are_refused() {
+    let refusal =
+        |symbols, undefined| error_of(&with_symbols(symbols, undefined, b"x")).to_string();
+    let (most, imports) = (MAX_SYMBOLS as usize, MAX_IMPORTS as usize);
+    assert_eq!(refusal(most + 1, 0), "more than 262144 symbols");
+    assert_eq!(
+        refusal(10_000, imports + 1),
+        "more than 4096 undefined symbols"
+    );
+    let parses = |symbols, undefined| Elf::parse(&with_symbols(symbols, undefined, b"x")).is_ok();
+    assert!(parses(most, imports));
+    assert!(!parses(most + 1, 0) && !parses(10_000, imports + 1));
+}
+
+/// The small driver with a symbol table of `symbols`, of which as many as `undefined` are undefined and the others
+/// lie in its first section, and with `names` as the table of names, in which each has the name at 1.
+fn with_symbols(symbols: usize, undefined: usize, names: &[u8]) -> Vec<u8> {
     let mut file = headers_first(&small());
     let headers = 64;
     let entry = |name: &str| {
@@ -263,14 +289,14 @@ fn long_names_are_refused() {
     };
     let (symtab, strtab) = (entry(".symtab"), entry(".strtab"));
     let start = file.len();
-    let (symbols, names) = (400_000usize, 4 << 20);
     file.resize(start + symbols * 24, 0);
     for symbol in 1..symbols {
         file[start + symbol * 24] = 1;
+        file[start + symbol * 24 + 6] = u8::from(symbol > undefined);
     }
     let strings = file.len();
     file.push(0);
-    file.resize(strings + names, b'x');
+    file.extend_from_slice(names);
     file.push(0);
     let mut set = |at: usize, value: usize| {
         file[at..at + 8].copy_from_slice(&(value as u64).to_le_bytes());
@@ -278,9 +304,6 @@ fn long_names_are_refused() {
     set(symtab + 24, start);
     set(symtab + 32, symbols * 24);
     set(strtab + 24, strings);
-    set(strtab + 32, names + 1);
-    assert!(matches!(
-        error_of(&file),
-        BadImage::OutOfBounds(Part::SymbolName, 1)
-    ));
+    set(strtab + 32, names.len() + 2);
+    file
 }

@@ -4,11 +4,12 @@
 //! then every question that the fault handler asks. The host tests and the fuzz target both run
 //! it: whatever the file holds, it ends in an image or in one error, without a panic.
 
+use super::import_rewriter::dependencies;
 use super::import_rewriter::elf::Elf;
 use super::import_rewriter::imports::{find_uses, imports, Uses};
 use super::import_rewriter::layout::{plan, Layout, Limits, Placed, Placement};
 use super::import_rewriter::params::ParamError;
-use super::import_rewriter::symbolize::symbolize;
+use super::import_rewriter::symbolize::{self, symbolize, Mark};
 use super::import_rewriter::{
     bugtable, extable, modinfo, module, params, patch, relocate, BadImage,
 };
@@ -103,7 +104,21 @@ fn ask(placed: &Placed<'_>, loaded: &Loaded) {
         .take(64)
         .filter(Result::is_err)
         .count();
+    let marks = marks(placed);
     for part in 0..5 {
-        let _ = symbolize(placed, placed.address(loaded.layout.size() / 4 * part + 17));
+        let address = placed.address(loaded.layout.size() / 4 * part + 17);
+        let _ = symbolize(placed, &marks, address);
     }
+    let mut names = vec![0; placed.elf.symbol_count() as usize];
+    let count = dependencies::sort_names(&placed.elf, &mut names);
+    names.truncate(count);
+    let _ = dependencies::exported(placed, &names, b"printk");
+}
+
+/// The symbols of a module by their place.
+pub fn marks(placed: &Placed<'_>) -> Vec<Mark> {
+    let mut marks = vec![Mark::default(); placed.elf.symbol_count() as usize];
+    let count = symbolize::sort(&placed.elf, placed.placements, &mut marks);
+    marks.truncate(count);
+    marks
 }
