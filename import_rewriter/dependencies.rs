@@ -6,6 +6,7 @@
 use super::elf::{Elf, Place, SymbolKind};
 use super::layout::Placed;
 use super::modinfo;
+use super::sort::sort_by;
 use core::cmp::Ordering;
 
 /// What depmod puts before the string that names an exported symbol.
@@ -34,7 +35,8 @@ pub fn sort_names(elf: &Elf<'_>, room: &mut [u32]) -> usize {
         }
     }
     if let Some(names) = room.get_mut(..count) {
-        names.sort_unstable_by_key(|index| (elf.symbol(*index).map(|symbol| symbol.name), *index));
+        let key = |index: &u32| (elf.symbol(*index).map(|symbol| symbol.name), *index);
+        sort_by(names, |a, b| key(a) < key(b));
     }
     count
 }

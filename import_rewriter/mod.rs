@@ -35,6 +35,7 @@ pub mod params;
 mod params_text;
 pub mod patch;
 pub mod relocate;
+pub mod sort;
 pub mod symbolize;
 
 pub use error::BadImage;

@@ -7,6 +7,7 @@
 
 use super::elf::{Elf, Place, Symbol, SymbolKind};
 use super::layout::{Placed, Placement};
+use super::sort::sort_by;
 
 /// A named address.
 #[derive(Clone, Copy)]
@@ -55,7 +56,7 @@ pub fn sort(elf: &Elf<'_>, placements: &[Option<Placement>], room: &mut [Mark]) 
         }
     }
     if let Some(marks) = room.get_mut(..count) {
-        marks.sort_unstable();
+        sort_by(marks, |a, b| a < b);
     }
     count
 }
