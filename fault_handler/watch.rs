@@ -141,6 +141,38 @@ impl Rate {
     }
 }
 
+/// Lines of a driver in the kernel's log: so many within five seconds, the others are left out and counted.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Lines {
+    begin: u64,
+    count: u64,
+    left_out: u64,
+}
+
+impl Lines {
+    /// None so far.
+    pub const NONE: Lines = Lines {
+        begin: 0,
+        count: 0,
+        left_out: 0,
+    };
+
+    /// A line at `now` (ns), of which there may be `bound`. `None`: it is left out. Else how many were left out
+    /// before it, to be told once.
+    pub fn allow(&mut self, now: u64, bound: u64) -> Option<u64> {
+        if self.count == 0 || now.saturating_sub(self.begin) >= 5_000_000_000 {
+            self.begin = now;
+            self.count = 0;
+        }
+        if self.count >= bound {
+            self.left_out += 1;
+            return None;
+        }
+        self.count += 1;
+        Some(core::mem::take(&mut self.left_out))
+    }
+}
+
 /// Notices an interface that sends and hears nothing: its card may be deaf, or the network quiet. Which of the
 /// two a new start of the driver tells, so there is one in each silence.
 #[derive(Clone, Copy, Default, Debug)]
@@ -203,6 +235,19 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_left_out_and_counted() {
+        let mut lines = Lines::default();
+        let second = 1_000_000_000;
+        assert_eq!(lines.allow(7 * second, 2), Some(0));
+        assert_eq!(lines.allow(8 * second, 2), Some(0));
+        assert_eq!(lines.allow(9 * second, 2), None);
+        assert_eq!(lines.allow(11 * second, 2), None);
+        assert_eq!(lines.allow(12 * second, 2), Some(2));
+        assert_eq!(lines.allow(12 * second, 2), Some(0));
+        assert_eq!(lines.allow(13 * second, 2), None);
+    }
 
     #[test]
     fn bounds_are_parsed_and_listed() {

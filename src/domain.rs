@@ -4,16 +4,22 @@
 
 use crate::call::Violation;
 use crate::driver::Driver;
+use crate::fault_handler::watch::Lines;
 use crate::image::Image;
 use crate::inject::Inject;
 use crate::memory::Memory;
 use crate::side_stubs::handlers;
 use crate::side_stubs::table;
 use crate::sys::cpu;
+use crate::sys::defer::Reserved;
 use crate::sys::lock::BhLock;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{Arc, SetOnce, UniqueArc};
+
+/// Lines of one domain in the log within five seconds, and reports of its warnings.
+const LINES_MAX: u64 = 500;
+const WARNINGS_MAX: u64 = 10;
 
 /// Longest driver name kept, as `MODULE_NAME_LEN`.
 pub(crate) const NAME_LEN: usize = 56;
@@ -40,6 +46,8 @@ pub(crate) struct Domain {
     pub(crate) unreported: AtomicBool,
     /// Upcalls in progress on any CPU.
     active: AtomicU32,
+    /// Room for what follows its death.
+    pub(crate) funeral: Reserved,
     /// When, in ns of monotonic time.
     died: AtomicU64,
     /// The first cause.
@@ -62,6 +70,8 @@ pub(crate) struct Domain {
     pub(crate) image: Image,
     /// I/O ports of its devices that the driver has claimed.
     pub(crate) ports: crate::ports::Ports,
+    /// Lines of the driver in the log, and reports of its WARNs.
+    said: [BhLock<Lines>; 2],
     /// The WARNs that were reported, for those that report once.
     pub(crate) warned: crate::faults::Warned,
     // What the handlers keep, released by `release` in the promised order.
@@ -106,6 +116,7 @@ impl Domain {
             dead: AtomicBool::new(false),
             unreported: AtomicBool::new(false),
             active: AtomicU32::new(0),
+            funeral: Reserved::new()?,
             died: AtomicU64::new(0),
             cause: BhLock::new(None),
             crossings,
@@ -117,6 +128,7 @@ impl Domain {
             recent: crate::counters::Recent::new()?,
             image,
             ports: crate::ports::Ports::new(),
+            said: [const { BhLock::new(Lines::NONE) }; 2],
             warned: crate::faults::Warned::new(),
             pci: handlers::pci::State::new(),
             dma: handlers::dma::State::new(),
@@ -209,6 +221,25 @@ impl Domain {
     /// The first cause of death.
     pub(crate) fn with_cause<R>(&self, f: impl FnOnce(Option<&crate::report::Death>) -> R) -> R {
         f(self.cause.lock().as_ref())
+    }
+
+    /// Whether one more line of the driver fits the log: one that floods it is cut short, and does not silence
+    /// another. Any context but hard interrupts.
+    pub(crate) fn may_log(&self) -> bool {
+        self.may_say(0, LINES_MAX)
+    }
+
+    /// As [`Domain::may_log`] for the report of a warning: a driver may warn as fast as it runs.
+    pub(crate) fn may_warn(&self) -> bool {
+        self.may_say(1, WARNINGS_MAX)
+    }
+
+    fn may_say(&self, kind: usize, bound: u64) -> bool {
+        let allowed = self.said[kind].lock().allow(cpu::jiffies_ns(), bound);
+        if let Some(left_out @ 1..) = allowed {
+            pr_warn!("{}: {left_out} messages left out\n", self.name());
+        }
+        allowed.is_some()
     }
 
     /// Whether the optimisation with this bit is on.

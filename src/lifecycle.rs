@@ -15,7 +15,7 @@ use crate::load;
 use crate::report;
 use crate::run::{self, Context};
 use crate::supervisor;
-use crate::sys::defer::{self, LOADING};
+use crate::sys::defer::{self, Reserved, LOADING};
 use crate::sys::{cpu, trace};
 use core::sync::atomic::{AtomicBool, Ordering};
 use kernel::prelude::*;
@@ -33,6 +33,7 @@ pub(crate) fn load(path: &[u8], params: &[u8]) -> Result {
     if CLOSED.load(Ordering::Relaxed) {
         return Err(ENODEV);
     }
+    let watch = Reserved::new()?;
     let domain = load::load(path, params)?;
     let driver = Driver::new(&domain, Source::new(path, params)?)?;
     control::add(&driver, domain.name()).inspect_err(|error| {
@@ -58,7 +59,7 @@ pub(crate) fn load(path: &[u8], params: &[u8]) -> Result {
         return Err(Error::from_errno(status));
     }
     pr_info!("{}: runs in ring 3\n", domain.name());
-    defer::later(domain, supervisor::watch);
+    watch.later(domain, supervisor::watch);
     Ok(())
 }
 
@@ -207,5 +208,5 @@ pub(crate) fn on_death(domain: &Arc<Domain>) {
             );
         },
     };
-    defer::later(domain.clone(), burial);
+    domain.funeral.later(domain.clone(), burial);
 }

@@ -50,29 +50,22 @@ impl<T: Send + Sync> Table<T> {
         Some((handle, object))
     }
 
-    /// The first object whose handle is above `handle`, for going through all of them without
-    /// holding the lock: begin with `None`.
-    pub(crate) fn after(&self, handle: Option<u64>) -> Option<(u64, Arc<T>)> {
-        let entries = self.entries.lock();
-        let from = match handle {
-            Some(handle) => handle.checked_add(1)?,
-            None => 0,
-        };
-        let cursor = entries.cursor_lower_bound(&from)?;
-        let (key, object) = cursor.current();
-        Some((*key, object.clone()))
+    /// All objects by their handles, without holding the lock between two of them: one that comes or goes meanwhile
+    /// may be among them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Arc<T>)> + '_ {
+        let mut from = Some(0);
+        core::iter::from_fn(move || {
+            let entries = self.entries.lock();
+            let cursor = entries.cursor_lower_bound(&from?)?;
+            let (handle, object) = cursor.current();
+            from = handle.checked_add(1);
+            Some((*handle, object.clone()))
+        })
     }
 
     /// Whether `f` is true of any object; those after it are not looked at. The lock is not held meanwhile.
     pub(crate) fn any(&self, f: impl Fn(&T) -> bool) -> bool {
-        let mut at = None;
-        while let Some((handle, object)) = self.after(at) {
-            if f(&object) {
-                return true;
-            }
-            at = Some(handle);
-        }
-        false
+        self.iter().any(|(_, object)| f(&object))
     }
 
     /// Number of live objects.

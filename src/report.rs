@@ -11,7 +11,7 @@ use crate::fault_handler::report::{Hardware, Lines, Report, Stack, Symbols};
 use crate::run::Upcall;
 use crate::side_stubs::contract::stack_of;
 use crate::switcher::Exit;
-use crate::sys::{file, print, trace};
+use crate::sys::{file, trace};
 use core::fmt;
 use kernel::prelude::*;
 
@@ -318,7 +318,7 @@ fn print_warning(domain: &Domain, account: &Account<'_>) {
         name: domain.name(),
         warning: true,
     };
-    if let (Cause::Warn { entry, .. }, true) = (account.cause, print::warning_allowed()) {
+    if let (Cause::Warn { entry, .. }, true) = (account.cause, domain.may_warn()) {
         if domain.warned.is_new(entry) {
             write(domain, account, &mut log);
         }

@@ -17,7 +17,7 @@ use crate::load;
 use crate::report::Death;
 use crate::side_stubs::handlers::net::NetDevice;
 use crate::sys::cpu;
-use crate::sys::defer::{self, LOADING};
+use crate::sys::defer::{self, Reserved, LOADING};
 use crate::sys::trace;
 use core::sync::atomic::Ordering;
 use kernel::prelude::*;
@@ -167,9 +167,7 @@ fn start(driver: &Driver, trial: &Arc<Domain>) -> Result {
 
 /// Calls `f` for each interface of `domain` that has been adopted and is still quiet.
 fn each_quiet(domain: &Domain, mut f: impl FnMut(&Arc<NetDevice>) -> Result) -> Result {
-    let mut at = None;
-    while let Some((handle, device)) = domain.net.devices.after(at) {
-        at = Some(handle);
+    for (_, device) in domain.net.devices.iter() {
         if device.veil.is_quiet() {
             f(&device)?;
         }
@@ -249,6 +247,7 @@ pub(crate) fn restart(driver: &Arc<Driver>, path: Option<&[u8]>) -> Result {
     if driver.recovers() {
         return Err(EBUSY);
     }
+    let revival = Reserved::new()?;
     if let Some(path) = path {
         let params = driver.source();
         let source = Source::new(path, &params.params)?;
@@ -260,7 +259,7 @@ pub(crate) fn restart(driver: &Arc<Driver>, path: Option<&[u8]>) -> Result {
     let present = driver.domain().ok_or(ENODEV)?;
     let wanted = driver.next_source();
     if driver.revive() {
-        defer::later(present, |dead| recover(&dead));
+        revival.later(present, |dead| recover(&dead));
     } else if driver.is_stopping() || !present.end(Death::requested()) {
         driver.set_next(None);
         return Err(if driver.is_stopping() { ENODEV } else { EBUSY });

@@ -118,8 +118,16 @@ static int strings(void)
 	return 0;
 }
 
+static int flood;
+module_param(flood, int, 0444);
+MODULE_PARM_DESC(flood, "lines to print instead");
+
 static int __init side_print_init(void)
 {
+	for (int n = 0; n < flood; n++)
+		pr_info("flooded|%d|\n", n);
+	if (flood)
+		return 0;
 	numbers();
 	pointers();
 	return strings();

@@ -20,5 +20,14 @@ lines >/tmp/print.side
 check "the same $(wc -l </tmp/print.native) lines" diff -u /tmp/print.native /tmp/print.side
 check "no fault happened" grep -qx none $SIDE/side_print/last_fault
 check "it unloads" sh -c "echo side_print >$SIDE/unload"
+# Each domain has a share of the log of its own.
+flood() {
+	dmesg -C
+	echo "$PRINT flood=3000" >$SIDE/load && echo "$E1000E" >$SIDE/load || return 1
+	echo "$(dmesg | grep -c 'flooded|') lines of 3000, $(dmesg | grep -c 'e1000e.*PCI Express:') of the other"
+	[ "$(dmesg | grep -c 'flooded|')" = 500 ] && dmesg | grep -q 'e1000e.*PCI Express:'
+}
+check "a driver that floods the log is cut short, and silences no other" flood
+check "both unload" sh -c "echo side_print >$SIDE/unload && echo e1000e >$SIDE/unload"
 check "rmmod" side_unload
 finish

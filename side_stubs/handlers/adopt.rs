@@ -253,9 +253,7 @@ pub(crate) fn adopt(
     // The driver's own lock is taken for good, so that nobody holds it when it is replaced.
     wait_for(domain, "netdev-lock-timeout", || device.real.try_lock())?;
     let mut napis = KVec::new();
-    let mut at = None;
-    while let Some((handle, napi)) = domain.net.napis.after(at) {
-        at = Some(handle);
+    for (_, napi) in domain.net.napis.iter() {
         if napi.belongs_to(device.handle) && napis.push((napi, false), GFP_KERNEL).is_err() {
             device.real.unlock();
             return Ok(Err(ENOMEM));
@@ -311,9 +309,7 @@ pub(crate) fn adopt(
 impl State {
     /// Right after a death, in any context but hard interrupts: the stack keeps its packets.
     pub(crate) fn halt(&self) {
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             if device.registered.load(Ordering::Acquire) {
                 device.real.stop_all_queues();
             }
@@ -328,9 +324,7 @@ impl State {
             _ => cpu::now().saturating_sub(since.load(Ordering::Relaxed)) / 1_000_000,
         };
         let mut longest = since(&self.rtnl_holder, &self.rtnl_since);
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             longest = longest.max(since(&device.lock_holder, &device.lock_since));
         }
         longest
@@ -339,9 +333,7 @@ impl State {
     /// For how many ms one of the interfaces has sent and heard nothing, if that is more than `bound`; once in each
     /// silence. For a look about once a second.
     pub(crate) fn silence_ms(&self, bound: u64) -> Option<u64> {
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             let Some(interface) = device.interface.as_ref() else {
                 continue;
             };

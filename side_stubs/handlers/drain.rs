@@ -132,7 +132,7 @@ fn find<'a>(
     known: &'a mut Option<Arc<Napi>>,
     handle: u64,
 ) -> Result<&'a Arc<Napi>, Violation> {
-    if !known.as_ref().is_some_and(|napi| napi.handle == handle) {
+    if known.as_ref().is_none_or(|napi| napi.handle != handle) {
         *known = domain.net.napis.get(handle);
     }
     known.as_ref().ok_or(Violation::new("not-a-napi", handle))

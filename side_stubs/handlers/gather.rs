@@ -413,9 +413,7 @@ impl NetDevice {
 impl State {
     /// As [`NetDevice::forget_kept`] for all devices.
     pub(super) fn forget_kept(&self) {
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             device.forget_kept();
         }
     }

@@ -519,9 +519,7 @@ pub(crate) fn request(call: &mut Call<'_>) -> Outcome {
         rate: BhLock::new(Rate::default()),
     };
     let mut first: Option<Arc<PciDevice>> = None;
-    let mut at = None;
-    while let Some((shadow, device)) = call.domain.pci.devices.after(at) {
-        at = Some(shadow);
+    for (_, device) in call.domain.pci.devices.iter() {
         let Some(source) = device.with_source(number, |source| source) else {
             continue;
         };

@@ -124,9 +124,7 @@ impl NetDevice {
 
 /// Transmits what waits for the interfaces of a domain.
 fn transmit_all(domain: Arc<Domain>) {
-    let mut at = None;
-    while let Some((handle, device)) = domain.net.devices.after(at) {
-        at = Some(handle);
+    for (_, device) in domain.net.devices.iter() {
         if let Some(interface) = device.interface.as_ref() {
             interface.transmit_late();
         }

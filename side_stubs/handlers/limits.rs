@@ -129,9 +129,7 @@ impl State {
         if self.owed.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             device.flush_all();
             if self.owed.load(Ordering::Relaxed) == 0 {
                 return;

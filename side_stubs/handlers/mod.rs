@@ -14,6 +14,7 @@ pub(crate) mod dma;
 pub(crate) mod drain;
 pub(crate) mod ethtool;
 pub(crate) mod firmware;
+pub(crate) mod fragments;
 pub(crate) mod gather;
 pub(crate) mod irq;
 pub(crate) mod kept;

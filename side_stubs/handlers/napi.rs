@@ -393,10 +393,8 @@ impl Napi {
 /// Removes all instances of the device at `handle`, as `free_netdev` does. Process context.
 pub(crate) fn remove_all(device: &NetDevice) {
     let napis = &device.domain.net.napis;
-    let mut at = None;
     let mut removed = KVec::new();
-    while let Some((handle, napi)) = napis.after(at) {
-        at = Some(handle);
+    for (handle, napi) in napis.iter() {
         if napi.belongs_to(device.handle) {
             napi.remove();
             if let Some(napi) = napis.remove(handle) {

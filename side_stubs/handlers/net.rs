@@ -162,9 +162,7 @@ impl State {
     /// the place in the queue that is meant.
     pub(crate) fn queue(&self, address: u64, offset: u64) -> Option<(Arc<NetDevice>, u32)> {
         let address = address.checked_sub(offset)?;
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             if let Some(n) = device.queue_at(address) {
                 return Some((device, n));
             }
@@ -175,23 +173,17 @@ impl State {
     /// What each upcall is followed by: queues that the driver stopped or started in its own
     /// memory are stopped or woken.
     pub(crate) fn after_upcall(&self) {
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             device.sync_queues();
         }
     }
 
     /// Lets the kernel call the proxies of all devices directly, or by slots that trap.
     pub(crate) fn enter_directly(&self, direct: bool) {
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             device.real.enter_directly(direct);
         }
-        let mut at = None;
-        while let Some((handle, napi)) = self.napis.after(at) {
-            at = Some(handle);
+        for (_, napi) in self.napis.iter() {
             napi.twin.enter_directly(direct);
         }
     }
@@ -201,9 +193,7 @@ impl State {
     pub(crate) fn release(&self, domain: &Arc<Domain>) {
         self.drop_locks(domain);
         let keep = domain.keeper().is_some();
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             if !keep || device.interface.as_ref().is_none() {
                 device.unregister_now();
             } else {
@@ -644,9 +634,7 @@ impl NetDevice {
     pub(crate) fn force_stop(&self) {
         self.real.stop_all_queues();
         self.real.set_carrier(false);
-        let mut at = None;
-        while let Some((handle, napi)) = self.domain.net.napis.after(at) {
-            at = Some(handle);
+        for (_, napi) in self.domain.net.napis.iter() {
             if napi.belongs_to(self.handle) {
                 napi.force_disable();
             }

@@ -127,9 +127,7 @@ impl State {
     /// Gives back the kernel's locks that upcalls which are over have left held. An upcall that is
     /// still on its way out may be inside the kernel under such a lock, so all must have left.
     pub(super) fn drop_locks(&self, domain: &Arc<Domain>) {
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            at = Some(handle);
+        for (_, device) in self.devices.iter() {
             if device.lock_holder.load(Ordering::Acquire) != 0 {
                 wait_for_all(domain);
                 if device.lock_holder.swap(0, Ordering::AcqRel) != 0 {

@@ -69,21 +69,13 @@ impl State {
 
     /// The first device that `f` accepts.
     pub(crate) fn first(&self, f: impl Fn(&PciDevice) -> bool) -> Option<Arc<PciDevice>> {
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
-            if f(&device) {
-                return Some(device);
-            }
-            at = Some(handle);
-        }
-        None
+        let mut devices = self.devices.iter().map(|(_, device)| device);
+        devices.find(|device| f(device))
     }
 
     fn each(&self, f: impl Fn(&Arc<PciDevice>)) {
-        let mut at = None;
-        while let Some((handle, device)) = self.devices.after(at) {
+        for (_, device) in self.devices.iter() {
             f(&device);
-            at = Some(handle);
         }
     }
 

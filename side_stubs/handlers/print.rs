@@ -189,12 +189,19 @@ fn formatted(call: &Call<'_>, template: &[u8], first: usize) -> Result<KBox<Text
     Ok(text)
 }
 
+/// Logs `text` under the driver's name, unless there was too much of it.
+fn plain(call: &Call<'_>, level: Level, text: &str) {
+    if !matches!(level, Level::Debug) && call.domain.may_log() {
+        print::plain(level, call.domain.name(), text);
+    }
+}
+
 /// `_printk(format, ...)`.
 pub(crate) fn printk(call: &mut Call<'_>) -> Outcome {
     let mut room = [0; FORMAT];
     let (mark, template) = level(read_format(call, 0, &mut room)?);
     let text = formatted(call, template, 1)?;
-    print::plain(Level::from_mark(mark), call.domain.name(), text.as_str());
+    plain(call, Level::from_mark(mark), text.as_str());
     Ok(text.as_str().len() as u64)
 }
 
@@ -215,6 +222,9 @@ fn device(call: &mut Call<'_>, handle: usize, first: usize, level: Level) -> Out
     let template = read_format(call, first, &mut room)?;
     let text = formatted(call, template, first + 1)?;
     let handle = call.arg(handle);
+    if !call.domain.may_log() {
+        return Ok(0);
+    }
     if let Some(device) = call.domain.pci.by_device(handle) {
         print::device(level, &device.raw, text.as_str());
     } else if let Some(device) = call.domain.net.by_device(handle) {
@@ -261,6 +271,9 @@ fn interface(call: &mut Call<'_>, handle: usize, first: usize, level: Level) -> 
     let mut room = [0; FORMAT];
     let template = read_format(call, first, &mut room)?;
     let text = formatted(call, template, first + 1)?;
+    if !call.domain.may_log() {
+        return Ok(0);
+    }
     match call.domain.net.device(call.arg(handle)) {
         Ok(device) => print::interface(level, &device.real, text.as_str()),
         Err(_) => print::plain(level, call.domain.name(), text.as_str()),
@@ -293,7 +306,7 @@ pub(crate) fn pr_debug(call: &mut Call<'_>) -> Outcome {
     let mut room = [0; FORMAT];
     let template = read_format(call, 1, &mut room)?;
     let text = formatted(call, template, 2)?;
-    print::plain(Level::Debug, call.domain.name(), text.as_str());
+    plain(call, Level::Debug, text.as_str());
     Ok(0)
 }
 
@@ -330,7 +343,7 @@ pub(crate) fn hex_dump(call: &mut Call<'_>) -> Outcome {
         for byte in &row[..part] {
             let _ = write!(text, " {byte:02x}");
         }
-        print::plain(level, call.domain.name(), text.as_str());
+        plain(call, level, text.as_str());
     }
     Ok(0)
 }
@@ -341,7 +354,7 @@ pub(crate) fn dump_stack(call: &mut Call<'_>) -> Outcome {
     let mut text = Text::boxed().map_err(|_| Violation::new("out-of-memory", 0))?;
     let _ = text.write_str("dump_stack: called from ");
     call.domain.image.write_symbol(caller, &mut *text);
-    print::plain(Level::Info, call.domain.name(), text.as_str());
+    plain(call, Level::Info, text.as_str());
     Ok(0)
 }
 

@@ -3,8 +3,8 @@
 //! Imports: net_device, NAPI, sk_buff, ethtool.
 
 use crate::side_stubs::handlers::{
-    addresses, checksum, ethtool, napi, net_imports as net, page_pool, print, receive, skb,
-    transmit, vlan,
+    addresses, checksum, ethtool, fragments, napi, net_imports as net, page_pool, print, receive,
+    skb, transmit, vlan,
 };
 use crate::side_stubs::policy::Arg::*;
 use crate::side_stubs::policy::Kind::*;
@@ -226,13 +226,13 @@ pub(crate) const IMPORTS: &[Import] = &[
         "__netdev_alloc_frag_align",
         &[Word, Word],
         Any,
-        skb::alloc_fragment,
+        fragments::alloc_fragment,
     ),
     gate(
         "__napi_alloc_frag_align",
         &[Word, Word],
         Any,
-        skb::alloc_fragment,
+        fragments::alloc_fragment,
     ),
     gate(
         "skb_copy_and_csum_dev",
@@ -271,7 +271,7 @@ pub(crate) const IMPORTS: &[Import] = &[
         "__pskb_pull_tail",
         &[Obj(SkBuff), Word],
         Any,
-        skb::pull_tail,
+        fragments::pull_tail,
     ),
     gate(
         "pskb_expand_head",

@@ -5,6 +5,7 @@
 
 use super::bindings;
 use crate::domain::Domain;
+use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -45,17 +46,64 @@ unsafe extern "C" fn side_wait_for_loading() {
     drop(LOADING.lock());
 }
 
-/// Has `function` called with `domain` from a workqueue. Any context but an NMI. Returns whether it
-/// will be: not if there is no memory, and then unloading the driver does its work.
-pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) -> bool {
-    let domain = Arc::into_raw(domain).cast_mut().cast();
-    // SAFETY: the shim calls `run` once with both words, or returns false and never does.
-    let queued = unsafe { bindings::side_later(Some(run), domain, function as usize) };
-    if !queued {
-        // SAFETY: from `into_raw` above; the shim did not keep it.
-        drop(unsafe { Arc::from_raw(domain.cast::<Domain>()) });
+/// Room for one call from the workqueue, for those that must not fail for want of memory.
+pub(crate) struct Reserved(AtomicPtr<bindings::side_later>);
+
+impl Reserved {
+    /// Makes the room. Sleeping must be allowed.
+    pub(crate) fn new() -> Result<Self> {
+        Self::take(true).ok_or(ENOMEM)
     }
-    queued
+
+    fn take(may_sleep: bool) -> Option<Self> {
+        // SAFETY: no preconditions but the context.
+        let room = unsafe { bindings::side_later_new(may_sleep) };
+        (!room.is_null()).then(|| Reserved(AtomicPtr::new(room)))
+    }
+
+    /// Has `function` called with `domain`, the first time that this is called. Any context but an NMI.
+    pub(crate) fn later(&self, domain: Arc<Domain>, function: fn(Arc<Domain>)) {
+        let room = self.0.swap(core::ptr::null_mut(), Ordering::AcqRel);
+        if room.is_null() {
+            return;
+        }
+        let domain = Arc::into_raw(domain).cast_mut().cast();
+        // SAFETY: the room is given away; the shim calls `run` once with both words and frees it.
+        unsafe { bindings::side_later_go(room, Some(run), domain, function as usize) };
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        // SAFETY: room that was not given away, or NULL.
+        unsafe { bindings::side_later_free(*self.0.get_mut()) };
+    }
+}
+
+/// Has `function` called with `domain` from a workqueue. Any context but an NMI. Returns whether it
+/// will be: not if there is no memory. What must not be left out has its room [`Reserved`].
+pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) -> bool {
+    let room = Reserved::take(false);
+    room.map(|room| room.later(domain, function)).is_some()
+}
+
+/// Has `function` called with `word` and 0 from a workqueue. Any context but an NMI. Returns whether it will be.
+///
+/// # Safety
+///
+/// `word` is what `function` wants, and may be used in process context at any time.
+pub(super) unsafe fn raw(
+    function: unsafe extern "C" fn(*mut core::ffi::c_void, usize),
+    word: *mut core::ffi::c_void,
+) -> bool {
+    // SAFETY: no preconditions but the context.
+    let room = unsafe { bindings::side_later_new(false) };
+    if room.is_null() {
+        return false;
+    }
+    // SAFETY: the room is given away; the rest is the caller's promise.
+    unsafe { bindings::side_later_go(room, Some(function), word, 0) };
+    true
 }
 
 /// Runs `function` in a kernel thread, on a stack that has nothing else on it, and waits for it. Process

@@ -607,7 +607,7 @@ impl Remains {
         };
         let word = KBox::into_raw(remains);
         // SAFETY: the shim calls the function once with the word, or returns false and never does.
-        if !unsafe { bindings::side_later(Some(drop_remains), word.cast(), 0) } {
+        if !unsafe { super::defer::raw(drop_remains, word.cast()) } {
             // Rather a lost device than a bug.
             pr_err!("no memory to free a net_device\n");
         }

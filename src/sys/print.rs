@@ -89,23 +89,8 @@ fn c_text(text: &str) -> Option<KVec<u8>> {
     Some(copy)
 }
 
-/// Whether one more line fits the log: a driver that floods it is cut short by the kernel's own rate limit.
-pub(crate) fn allowed() -> bool {
-    // SAFETY: any context.
-    unsafe { bindings::side_print_allowed() }
-}
-
-/// Whether one more report of a warning fits the log: a driver may warn as fast as it runs.
-pub(crate) fn warning_allowed() -> bool {
-    // SAFETY: any context.
-    unsafe { bindings::side_warning_allowed() }
-}
-
 /// Logs `text` with `prefix` in front.
 pub(crate) fn plain(level: Level, prefix: &str, text: &str) {
-    if !allowed() {
-        return;
-    }
     let text = text.trim_end_matches('\n');
     // A driver's own messages mostly carry its name.
     let named = text.starts_with(prefix);
@@ -125,31 +110,27 @@ pub(crate) fn plain(level: Level, prefix: &str, text: &str) {
 /// Logs `text` as `dev_printk` does.
 pub(crate) fn device(level: Level, device: &PciRef, text: &str) {
     let Some(text) = c_text(text) else { return };
-    if allowed() {
-        // SAFETY: a live device; the format takes one string, which ends with a NUL.
-        unsafe {
-            bindings::_dev_printk(
-                level.kern(),
-                device.device(),
-                c"%s".as_char_ptr(),
-                text.as_ptr(),
-            )
-        };
-    }
+    // SAFETY: a live device; the format takes one string, which ends with a NUL.
+    unsafe {
+        bindings::_dev_printk(
+            level.kern(),
+            device.device(),
+            c"%s".as_char_ptr(),
+            text.as_ptr(),
+        )
+    };
 }
 
 /// Logs `text` as `netdev_printk` does.
 pub(crate) fn interface(level: Level, device: &RealDevice, text: &str) {
     let Some(text) = c_text(text) else { return };
-    if allowed() {
-        // SAFETY: as above.
-        unsafe {
-            bindings::netdev_printk(
-                level.kern(),
-                device.as_ptr(),
-                c"%s".as_char_ptr(),
-                text.as_ptr(),
-            )
-        };
-    }
+    // SAFETY: as above.
+    unsafe {
+        bindings::netdev_printk(
+            level.kern(),
+            device.as_ptr(),
+            c"%s".as_char_ptr(),
+            text.as_ptr(),
+        )
+    };
 }

@@ -11,7 +11,6 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/preempt.h>
-#include <linux/ratelimit.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
@@ -228,20 +227,6 @@ struct side_folder *side_folder_create(const char *name, struct kobject *parent,
 	return folder;
 }
 
-bool side_print_allowed(void)
-{
-	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 500);
-
-	return __ratelimit(&limit);
-}
-
-bool side_warning_allowed(void)
-{
-	static DEFINE_RATELIMIT_STATE(limit, 5 * HZ, 10);
-
-	return __ratelimit(&limit);
-}
-
 void side_ndelay(u64 ns)
 {
 	if (ns >= 1000)
@@ -361,18 +346,26 @@ static void side_later_run(struct work_struct *work)
 	kfree(later);
 }
 
-bool side_later(void (*function)(void *, size_t), void *domain, size_t extra)
+struct side_later *side_later_new(bool may_sleep)
 {
-	struct side_later *later = kmalloc(sizeof(*later), GFP_ATOMIC);
+	struct side_later *later = kmalloc(sizeof(*later), may_sleep ? GFP_KERNEL : GFP_ATOMIC);
 
-	if (!later)
-		return false;
-	INIT_WORK(&later->work, side_later_run);
+	if (later)
+		INIT_WORK(&later->work, side_later_run);
+	return later;
+}
+
+void side_later_go(struct side_later *later, void (*function)(void *, size_t), void *domain, size_t extra)
+{
 	later->function = function;
 	later->domain = domain;
 	later->extra = extra;
 	queue_work(side_later_queue, &later->work);
-	return true;
+}
+
+void side_later_free(struct side_later *later)
+{
+	kfree(later);
 }
 
 void side_later_exit(void)

@@ -46,8 +46,6 @@ struct device;
 void side_coredump(struct device *device, void *data, size_t length);
 
 /* Messages. */
-bool side_print_allowed(void);
-bool side_warning_allowed(void);
 
 /* Time. */
 struct timer_list;
@@ -69,7 +67,10 @@ const char *side_vermagic(void);
 
 /* Deferred calls. */
 void side_elsewhere(void (*function)(void *), void *data);
-bool side_later(void (*function)(void *, size_t), void *domain, size_t extra);
+struct side_later;
+struct side_later *side_later_new(bool may_sleep);
+void side_later_go(struct side_later *later, void (*function)(void *, size_t), void *domain, size_t extra);
+void side_later_free(struct side_later *later);
 int side_later_init(void);
 void side_later_exit(void);
 /* Between the begin of a system transition and its end. No load is in progress then. */

@@ -13,7 +13,6 @@ use crate::sys::cpu;
 use crate::sys::params::{self, Param};
 use crate::sys::pci::{self, layout, PciRef};
 use crate::sys::pci_driver::{matches, Id, Registered, ERROR_SLOTS, PM_SLOTS, RUNTIME_SLOTS};
-use crate::sys::print;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -338,7 +337,7 @@ fn free_devices(domain: &Arc<Domain>, ids: &KVVec<Id>) {
             return;
         }
         if !wanted(domain, device) {
-            if device.class() >> 16 != NETWORK && print::allowed() {
+            if device.class() >> 16 != NETWORK && domain.may_log() {
                 pr_info!(
                     "{}: {} is no network card: left alone unless device= names it\n",
                     domain.name(),

@@ -9,7 +9,6 @@ use crate::call::{errno, int, Call, Outcome, Violation};
 use crate::side_stubs::config_space::{device_dependent, judge, Bytes, Role, Verdict};
 use crate::sys::access::PAGE;
 use crate::sys::pci::{layout, PciRef};
-use crate::sys::print;
 use kernel::prelude::*;
 use kernel::sync::Arc;
 
@@ -275,7 +274,7 @@ simple! {
     set_read_request => |call, device| int(device.raw.set_read_request(call.int(1)));
     /// `pcie_print_link_status(dev)`: a line in the kernel's log, unless there were too many.
     print_link_status => |call, device| {
-        if print::allowed() {
+        if call.domain.may_log() {
             device.raw.print_link_status();
         }
         0
@@ -430,7 +429,7 @@ fn map(call: &Call<'_>, device: &PciDevice, phys: u64, len: u64) -> Result<u64> 
     let start = phys / PAGE * PAGE;
     let end = (phys + len).div_ceil(PAGE) * PAGE;
     if device.raw.shared_with_other(start, end - 1) {
-        if print::allowed() {
+        if call.domain.may_log() {
             pr_err!(
                 "{}: {}: registers share a page with another device\n",
                 call.domain.name(),
