@@ -103,6 +103,8 @@ struct Line {
 /// What a domain holds of interrupts.
 pub(crate) struct State {
     list: BhLock<KVec<Arc<Irq>>>,
+    /// Interrupts that are no longer listed and not yet free: their vectors must stay until they are.
+    leaving: AtomicU32,
 }
 
 impl State {
@@ -114,6 +116,7 @@ impl State {
     pub(crate) fn new() -> Self {
         State {
             list: BhLock::new(KVec::new()),
+            leaving: AtomicU32::new(0),
         }
     }
 
@@ -133,10 +136,21 @@ impl State {
         self.list.lock().iter().find(|irq| f(irq)).cloned()
     }
 
-    fn take(&self, f: impl Fn(&Irq) -> bool) -> Option<Arc<Irq>> {
-        let mut list = self.list.lock();
-        let n = list.iter().position(|irq| f(irq))?;
-        list.remove(n).ok()
+    /// Frees the first interrupt of which `f` is true. False: there is none. Process context.
+    fn free_one(&self, f: impl Fn(&Irq) -> bool) -> bool {
+        let taken = {
+            let mut list = self.list.lock();
+            let at = list.iter().position(|irq| f(irq));
+            let taken = at.and_then(|n| list.remove(n).ok());
+            if taken.is_some() {
+                self.leaving.fetch_add(1, Ordering::SeqCst);
+            }
+            taken
+        };
+        let Some(irq) = taken else { return false };
+        irq.free();
+        self.leaving.fetch_sub(1, Ordering::SeqCst);
+        true
     }
 }
 
@@ -147,8 +161,10 @@ pub(crate) fn release_device(domain: &Arc<Domain>, device: &PciDevice) {
 }
 
 fn release_if(domain: &Arc<Domain>, which: impl Fn(&Irq) -> bool) {
-    while let Some(irq) = domain.irq.take(&which) {
-        irq.free();
+    while domain.irq.free_one(&which) {}
+    // One that another task has taken out may still be on its way: who called this frees the vectors next.
+    while domain.irq.leaving.load(Ordering::SeqCst) != 0 {
+        cpu::sleep_ms(1);
     }
 }
 
@@ -580,12 +596,9 @@ pub(crate) fn free(call: &mut Call<'_>) -> Outcome {
     let (number, dev_id) = (call.uint(0), call.arg(1));
     let mine = |irq: &Irq| irq.number == number && irq.dev_id == dev_id;
     refuse_in_thread(call, u64::from(number))?;
-    match call.domain.irq.take(mine) {
-        Some(irq) => {
-            irq.free();
-            Ok(0)
-        }
-        None => Err(Violation::new("free-unknown-irq", u64::from(number))),
+    match call.domain.irq.free_one(mine) {
+        true => Ok(0),
+        false => Err(Violation::new("free-unknown-irq", u64::from(number))),
     }
 }
 
