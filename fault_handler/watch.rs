@@ -130,45 +130,44 @@ pub struct Rate {
 impl Rate {
     /// An event at `now` (ns). Returns the count if there were more than `bound` within one second.
     pub fn event(&mut self, now: u64, bound: u64) -> Option<u64> {
-        if now.saturating_sub(self.begin) >= 1_000_000_000 {
+        let count = self.within(now, 1_000_000_000);
+        (bound != 0 && count > bound).then_some(count)
+    }
+
+    /// An event at `now`. Returns the count of those in its window of `length`, both in ns.
+    fn within(&mut self, now: u64, length: u64) -> u64 {
+        if now.saturating_sub(self.begin) >= length {
             *self = Rate {
                 begin: now,
                 count: 0,
             };
         }
         self.count += 1;
-        (bound != 0 && self.count > bound).then_some(self.count)
+        self.count
     }
 }
 
 /// Lines of a driver in the kernel's log: so many within five seconds, the others are left out and counted.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Lines {
-    begin: u64,
-    count: u64,
+    lines: Rate,
     left_out: u64,
 }
 
 impl Lines {
     /// None so far.
     pub const NONE: Lines = Lines {
-        begin: 0,
-        count: 0,
+        lines: Rate { begin: 0, count: 0 },
         left_out: 0,
     };
 
     /// A line at `now` (ns), of which there may be `bound`. `None`: it is left out. Else how many were left out
     /// before it, to be told once.
     pub fn allow(&mut self, now: u64, bound: u64) -> Option<u64> {
-        if self.count == 0 || now.saturating_sub(self.begin) >= 5_000_000_000 {
-            self.begin = now;
-            self.count = 0;
-        }
-        if self.count >= bound {
+        if self.lines.within(now, 5_000_000_000) > bound {
             self.left_out += 1;
             return None;
         }
-        self.count += 1;
         Some(core::mem::take(&mut self.left_out))
     }
 }
@@ -238,7 +237,7 @@ mod tests {
 
     #[test]
     fn lines_are_left_out_and_counted() {
-        let mut lines = Lines::default();
+        let mut lines = Lines::NONE;
         let second = 1_000_000_000;
         assert_eq!(lines.allow(7 * second, 2), Some(0));
         assert_eq!(lines.allow(8 * second, 2), Some(0));

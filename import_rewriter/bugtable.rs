@@ -11,8 +11,8 @@ use super::bytes::{i32_at, short_c_str, u16_at};
 use super::layout::Placed;
 
 const ENTRY_SIZE: usize = 16;
-/// More entries than any driver has; what comes behind them is ignored. A look-up is a walk.
-const MAX_ENTRIES: usize = 1 << 16;
+/// More entries of a table than any driver has; what comes behind them is ignored. A look-up is a walk.
+pub(super) const MAX_ENTRIES: usize = 1 << 16;
 /// The longest file name or format.
 const TEXT_MAX: usize = 4096;
 const FLAG_WARNING: u16 = 1 << 0;

@@ -5,13 +5,11 @@
 //! An entry is the kernel's `struct exception_table_entry`: the instruction and its fixup, each
 //! relative to its own field, and a word of data that says how to fix up.
 
-use super::bugtable::relative;
+use super::bugtable::{relative, MAX_ENTRIES};
 use super::bytes::u32_at;
 use super::layout::Placed;
 
 const ENTRY_SIZE: usize = 12;
-/// More entries than any driver has; what comes behind them is ignored. A look-up is a walk.
-const MAX_ENTRIES: usize = 1 << 16;
 
 /// What to do about a fault at an instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

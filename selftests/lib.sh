@@ -115,6 +115,24 @@ in_peer() {
 	ip netns exec peer "$@"
 }
 
+# reaches_peer: an answer of the peer, which is waited for.
+reaches_peer() {
+	local n
+	for n in $(seq 30); do
+		ping -q -c 1 -W 1 10.9.0.2 >/dev/null && return 0
+	done
+	echo "the peer does not answer"
+	return 1
+}
+
+# kernel_memory: KiB that the kernel holds, everything in pages, after everything that can be dropped was.
+kernel_memory() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	sleep 1
+	awk '/^(SUnreclaim|VmallocUsed|PageTables|KernelStack|Percpu):/ { sum += $2 } END { print sum }' /proc/meminfo
+}
+
 # listening t|u PORT [COMMAND...]: waits until a TCP or UDP socket is there to be sent to, in the network
 # namespace that COMMAND (as in_peer) enters.
 listening() {

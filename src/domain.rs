@@ -70,8 +70,10 @@ pub(crate) struct Domain {
     pub(crate) image: Image,
     /// I/O ports of its devices that the driver has claimed.
     pub(crate) ports: crate::ports::Ports,
-    /// Lines of the driver in the log, and reports of its WARNs.
-    said: [BhLock<Lines>; 2],
+    /// Lines of the driver in the log.
+    lines: BhLock<Lines>,
+    /// Reports of its WARNs there.
+    warnings: BhLock<Lines>,
     /// The WARNs that were reported, for those that report once.
     pub(crate) warned: crate::faults::Warned,
     // What the handlers keep, released by `release` in the promised order.
@@ -128,7 +130,8 @@ impl Domain {
             recent: crate::counters::Recent::new()?,
             image,
             ports: crate::ports::Ports::new(),
-            said: [const { BhLock::new(Lines::NONE) }; 2],
+            lines: BhLock::new(Lines::NONE),
+            warnings: BhLock::new(Lines::NONE),
             warned: crate::faults::Warned::new(),
             pci: handlers::pci::State::new(),
             dma: handlers::dma::State::new(),
@@ -226,16 +229,16 @@ impl Domain {
     /// Whether one more line of the driver fits the log: one that floods it is cut short, and does not silence
     /// another. Any context but hard interrupts.
     pub(crate) fn may_log(&self) -> bool {
-        self.may_say(0, LINES_MAX)
+        self.may_say(&self.lines, LINES_MAX)
     }
 
     /// As [`Domain::may_log`] for the report of a warning: a driver may warn as fast as it runs.
     pub(crate) fn may_warn(&self) -> bool {
-        self.may_say(1, WARNINGS_MAX)
+        self.may_say(&self.warnings, WARNINGS_MAX)
     }
 
-    fn may_say(&self, kind: usize, bound: u64) -> bool {
-        let allowed = self.said[kind].lock().allow(cpu::jiffies_ns(), bound);
+    fn may_say(&self, lines: &BhLock<Lines>, bound: u64) -> bool {
+        let allowed = lines.lock().allow(cpu::jiffies_ns(), bound);
         if let Some(left_out @ 1..) = allowed {
             pr_warn!("{}: {left_out} messages left out\n", self.name());
         }

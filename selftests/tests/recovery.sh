@@ -18,15 +18,6 @@ NIC=$(interface_of "$(pci_of 0x8086:0x10d3)")
 ADDRESS=$(pci_of 0x8086:0x10d3)
 echo "failures 0 delay 0" >$D/policy
 
-reaches_peer() {
-	local n
-	for n in $(seq 30); do
-		ping -q -c 1 -W 1 10.9.0.2 >/dev/null && return 0
-	done
-	echo "the peer does not answer"
-	return 1
-}
-
 # dies PLACE COMMAND...: the command makes the driver come to PLACE, where it dies; then all is well.
 dies() {
 	local place=$1 before
@@ -263,13 +254,6 @@ bad_watchdogs() {
 }
 check "a bad bound is refused" bad_watchdogs
 
-# Memory: everything in pages, after everything that can be dropped was.
-used() {
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-	sleep 1
-	awk '/^(SUnreclaim|VmallocUsed|PageTables|KernelStack|Percpu):/ { sum += $2 } END { print sum }' /proc/meminfo
-}
 many() {
 	local n before
 	for n in $(seq "$1"); do
@@ -277,9 +261,9 @@ many() {
 	done
 }
 check "some restarts" many 3
-first=$(used)
+first=$(kernel_memory)
 check "$RECOVERIES restarts" many "$RECOVERIES"
-last=$(used)
+last=$(kernel_memory)
 echo "# kernel memory: $first KiB, after $RECOVERIES restarts $last KiB"
 # A domain holds more than 1 MiB: one that stays would show.
 check "no growth" test $((last - first)) -lt 1024

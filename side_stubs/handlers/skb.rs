@@ -34,10 +34,12 @@ const SHIFTS: [u32; 6] = [10, 11, 12, 14, 16, 18];
 const CLASSES: usize = SHIFTS.len();
 /// Buffers of a class that wait for reuse, at most; those that stay mapped for DMA all wait.
 const KEEP: usize = 512;
-/// Room for data and headroom in the buffers of the two pools: all of a small and of a large one.
+/// Which of these sizes the buffers of the two pools have, a small and a large one.
+const POOLS: [usize; 2] = [0, 2];
+/// Room for data and headroom in them: all of it.
 const ROOM: [u64; 2] = [
-    ((1 << SHIFTS[0]) - HEAD - SHARED_SIZE as u64) / 64 * 64,
-    ((1 << SHIFTS[2]) - HEAD - SHARED_SIZE as u64) / 64 * 64,
+    ((1 << SHIFTS[POOLS[0]]) - HEAD - SHARED_SIZE as u64) / 64 * 64,
+    ((1 << SHIFTS[POOLS[1]]) - HEAD - SHARED_SIZE as u64) / 64 * 64,
 ];
 /// The most bytes that a driver may ask of each pool.
 pub(crate) const SMALL_ROOM: u32 = ROOM[0] as u32 - SKB_PAD;
@@ -126,6 +128,15 @@ impl Skb {
         let memory = &domain.memory;
         let count = memory.read(end + SHARED_NR_FRAGS as u64)?;
         Ok((count, memory.read(end + SHARED_HWTSTAMP as u64)?))
+    }
+
+    /// Takes what the buffer is from the driver, which frees it, with where its data's shared information begins.
+    fn take_held(&self) -> Result<(Held, u64), Violation> {
+        let mut held = self.held.lock();
+        match core::mem::replace(&mut held.0, Held::Free) {
+            Held::Free => Err(Violation::new("skb-freed-twice", self.address)),
+            taken => Ok((taken, held.1)),
+        }
     }
 
     /// Where the room for data begins and ends, of a buffer that the driver holds. Both of one
@@ -446,13 +457,10 @@ pub(super) fn let_go(
     sent: bool,
     fragments: Option<u8>,
 ) -> Result<(), Violation> {
-    let handle = skb.address;
-    let (held, end) = {
-        let mut held = skb.held.lock();
-        (core::mem::replace(&mut held.0, Held::Free), held.1)
-    };
+    let (held, end) = skb.take_held()?;
     match held {
-        Held::Free => return Err(Violation::new("skb-freed-twice", handle)),
+        // Is not taken.
+        Held::Free => return Ok(()),
         Held::Transmit {
             packet,
             device,
@@ -489,25 +497,15 @@ pub(super) fn let_go(
 /// As [`let_go`] of a received packet with so many `fragments` that the stack has a copy of. A driver that takes its
 /// buffers from a pool receives into this one again. Bottom halves are off.
 pub(super) fn recycle(domain: &Arc<Domain>, skb: Arc<Skb>, fragments: u8) -> Result<(), Violation> {
-    let class = match skb.class {
-        0 => 0,
-        2 => 1,
-        _ => return let_go(domain, skb, true, Some(fragments)),
-    };
-    if fragments != 0 || skb.fragment.load(Ordering::Relaxed) != 0 {
-        return let_go(domain, skb, true, Some(fragments));
-    }
-    let Some((cpu, place)) = buffers::free_place(domain, class) else {
+    let plain = fragments == 0 && skb.fragment.load(Ordering::Relaxed) == 0;
+    let pool = POOLS.iter().position(|class| plain && *class == skb.class);
+    let place = pool.and_then(|pool| Some((pool, buffers::free_place(domain, pool)?)));
+    let Some((pool, (cpu, place))) = place else {
         return let_go(domain, skb, true, Some(fragments));
     };
-    if matches!(
-        core::mem::replace(&mut skb.held.lock().0, Held::Free),
-        Held::Free
-    ) {
-        return Err(Violation::new("skb-freed-twice", skb.address));
-    }
-    set_up(domain, &skb, 0, ROOM[class], SKB_PAD)?;
-    buffers::put(cpu, class, place, skb.address);
+    skb.take_held()?;
+    set_up(domain, &skb, 0, ROOM[pool], SKB_PAD)?;
+    buffers::put(cpu, pool, place, skb.address);
     Ok(())
 }
 

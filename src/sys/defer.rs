@@ -46,6 +46,9 @@ unsafe extern "C" fn side_wait_for_loading() {
     drop(LOADING.lock());
 }
 
+/// What the workqueue calls: with a word, and a number.
+type Function = unsafe extern "C" fn(*mut core::ffi::c_void, usize);
+
 /// Room for one call from the workqueue, for those that must not fail for want of memory.
 pub(crate) struct Reserved(AtomicPtr<bindings::side_later>);
 
@@ -63,13 +66,27 @@ impl Reserved {
 
     /// Has `function` called with `domain`, the first time that this is called. Any context but an NMI.
     pub(crate) fn later(&self, domain: Arc<Domain>, function: fn(Arc<Domain>)) {
+        let word = Arc::into_raw(domain).cast_mut().cast();
+        // SAFETY: `run` is called once with both words, or this answers false and it never is.
+        if !unsafe { self.go(run, word, function as usize) } {
+            // SAFETY: from `into_raw` above; nobody kept it.
+            drop(unsafe { Arc::from_raw(word.cast::<Domain>()) });
+        }
+    }
+
+    /// Has `function` called with `word` and `extra`. Returns whether it will be: the first time.
+    ///
+    /// # Safety
+    ///
+    /// The two are what `function` wants, and may be used in process context at any time.
+    unsafe fn go(&self, function: Function, word: *mut core::ffi::c_void, extra: usize) -> bool {
         let room = self.0.swap(core::ptr::null_mut(), Ordering::AcqRel);
         if room.is_null() {
-            return;
+            return false;
         }
-        let domain = Arc::into_raw(domain).cast_mut().cast();
-        // SAFETY: the room is given away; the shim calls `run` once with both words and frees it.
-        unsafe { bindings::side_later_go(room, Some(run), domain, function as usize) };
+        // SAFETY: the room is given away, and the shim frees it; the rest is the caller's promise.
+        unsafe { bindings::side_later_go(room, Some(function), word, extra) };
+        true
     }
 }
 
@@ -92,18 +109,9 @@ pub(crate) fn later(domain: Arc<Domain>, function: fn(Arc<Domain>)) -> bool {
 /// # Safety
 ///
 /// `word` is what `function` wants, and may be used in process context at any time.
-pub(super) unsafe fn raw(
-    function: unsafe extern "C" fn(*mut core::ffi::c_void, usize),
-    word: *mut core::ffi::c_void,
-) -> bool {
-    // SAFETY: no preconditions but the context.
-    let room = unsafe { bindings::side_later_new(false) };
-    if room.is_null() {
-        return false;
-    }
-    // SAFETY: the room is given away; the rest is the caller's promise.
-    unsafe { bindings::side_later_go(room, Some(function), word, 0) };
-    true
+pub(super) unsafe fn raw(function: Function, word: *mut core::ffi::c_void) -> bool {
+    // SAFETY: the caller's promise.
+    Reserved::take(false).is_some_and(|room| unsafe { room.go(function, word, 0) })
 }
 
 /// Runs `function` in a kernel thread, on a stack that has nothing else on it, and waits for it. Process

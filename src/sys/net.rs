@@ -606,7 +606,7 @@ impl Remains {
             return;
         };
         let word = KBox::into_raw(remains);
-        // SAFETY: the shim calls the function once with the word, or returns false and never does.
+        // SAFETY: the function is called once with the word, or this answers false and it never is.
         if !unsafe { super::defer::raw(drop_remains, word.cast()) } {
             // Rather a lost device than a bug.
             pr_err!("no memory to free a net_device\n");
