@@ -18,6 +18,8 @@ const RELA_SIZE: usize = 24;
 /// The longest name of a symbol or section, as in the kernel.
 const NAME_MAX: usize = 511;
 
+/// Sections of a file: the largest packaged module has a quarter of that.
+pub const MAX_SECTIONS: usize = 1 << 10;
 /// Symbols of a file, and those of them that it does not define: four times what the largest packaged module has.
 pub const MAX_SYMBOLS: u32 = 1 << 18;
 /// See [`MAX_SYMBOLS`].
@@ -236,6 +238,13 @@ impl<'a> Elf<'a> {
         // The null symbol is none.
         if imports > MAX_IMPORTS + 1 {
             return too_many("undefined symbols", MAX_IMPORTS);
+        }
+        // Tables that share their bytes could have each of them checked and applied a thousand times.
+        let tables = elf.relocation_tables();
+        let entries: u64 = tables.map(|table| table.len() as u64).sum();
+        let room = (file.len() / RELA_SIZE) as u64;
+        if entries > room {
+            return Err(BadImage::RelocationTables { entries, room });
         }
         for index in 0..elf.section_count() {
             elf.check_relocations(elf.read_section(index)?)?;
@@ -585,6 +594,12 @@ fn section_headers(file: &[u8]) -> Result<&[u8], BadImage> {
             0,
             "wrong number of sections",
         ));
+    }
+    if usize::from(count) > MAX_SECTIONS {
+        return Err(BadImage::TooManySections {
+            have: u32::from(count),
+            room: MAX_SECTIONS as u32,
+        });
     }
     slice(file, offset.ok_or(table)?, usize::from(count) * SHDR_SIZE).ok_or(table)
 }

@@ -109,6 +109,13 @@ pub enum BadImage {
         /// How many are allowed.
         room: u32,
     },
+    /// More relocations than the file has room for: its tables share their bytes.
+    RelocationTables {
+        /// Entries of all tables together.
+        entries: u64,
+        /// How many the file has room for.
+        room: u64,
+    },
     /// The loaded image would exceed the limit, both in bytes.
     TooLarge {
         /// The limit.
@@ -171,6 +178,7 @@ impl BadImage {
             BadImage::Unresolved(_) => ENOENT,
             BadImage::TooLarge { .. }
             | BadImage::TooManySections { .. }
+            | BadImage::RelocationTables { .. }
             | BadImage::TooMany { .. } => EFBIG,
             BadImage::WrongImage(_) => EINVAL,
             _ => ENOEXEC,
@@ -200,6 +208,12 @@ impl fmt::Display for BadImage {
             }
             BadImage::TooMany { what, room } => {
                 write!(f, "more than {room} {what}")
+            }
+            BadImage::RelocationTables { entries, room } => {
+                write!(
+                    f,
+                    "{entries} relocations in a file that has room for {room}"
+                )
             }
             BadImage::TooLarge { limit } => {
                 write!(f, "loaded image would exceed the limit of {limit} bytes")

@@ -24,9 +24,6 @@ pub const PAGE: usize = 4096;
 /// in sign-extended 32-bit fields.
 pub const ADDRESS_LIMIT: u64 = 1 << 31;
 
-/// More sections than any packaged module has.
-pub const MAX_SECTIONS: usize = 1024;
-
 /// How many times in a row left-out tables may refer to further left-out tables.
 const MAX_CHAIN: usize = 4;
 
@@ -174,14 +171,13 @@ fn group_of(section: &Section<'_>) -> Result<Group, BadImage> {
 
 /// Plans the image of `elf`: fills `placements`, one slot a section, and returns the shape.
 ///
-/// `placements` must have at least as many slots as the file has sections, which
-/// [`MAX_SECTIONS`] limits.
+/// `placements` must have at least as many slots as the file has sections.
 pub fn plan(
     elf: &Elf<'_>,
     limits: &Limits,
     placements: &mut [Option<Placement>],
 ) -> Result<Layout, BadImage> {
-    let room = placements.len().min(MAX_SECTIONS);
+    let room = placements.len();
     if elf.section_count() > room {
         let have = elf.section_count() as u32;
         return Err(BadImage::TooManySections {

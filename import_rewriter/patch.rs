@@ -30,8 +30,8 @@ const NOP: u8 = 0x90;
 const ALT_ENTRY_SIZE: usize = 14;
 const JUMP_ENTRY_SIZE: usize = 16;
 
-/// Relocations that moving replacements may look at, a bound on the work that a hostile table can
-/// cause: far more than any module needs.
+/// Relocations and sections that checking and moving replacements may look at, a bound on the work that a hostile
+/// table can cause: far more than any module needs.
 const MAX_WORK: usize = 1 << 24;
 
 /// `X86_FEATURE_ALWAYS` of arch/x86/include/asm/cpufeatures.h.
@@ -225,15 +225,16 @@ fn apply_alternatives(
     let mut work = 0;
     for index in 0..count {
         let entry = alternative(placed, image, start + index * ALT_ENTRY_SIZE)?;
-        if !policy(&entry) {
+        work += placed.placements.len();
+        if policy(&entry) {
+            work += replace(placed, image, &entry)?;
+            summary.alternatives_applied += 1;
+        } else {
             summary.alternatives_kept += 1;
-            continue;
         }
-        work += replace(placed, image, &entry)?;
         if work > MAX_WORK {
             return Err(BadImage::PatchTable("too many alternatives"));
         }
-        summary.alternatives_applied += 1;
     }
     Ok(())
 }

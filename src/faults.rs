@@ -4,7 +4,7 @@
 //! verdict. Nothing is decided here.
 
 use crate::domain::Domain;
-use crate::fault_handler::bug::BugEntry;
+use crate::fault_handler::bug::{BugEntry, NUMBERS};
 use crate::fault_handler::classify::{Cause, Entry, Facts, Region, Wild};
 use crate::fault_handler::decode::{Insn, SegmentBases, MAX_LENGTH};
 use crate::fault_handler::emulate::{self, Action, Refusal, StringTransfer, VirtualFlags};
@@ -24,24 +24,26 @@ const TRANSFERS: u64 = 64;
 
 /// The entries of the driver's bug table that warn once and have done so.
 pub(crate) struct Warned {
-    bits: [AtomicU64; 64],
+    bits: [AtomicU64; NUMBERS / 64],
 }
 
 impl Warned {
     /// None yet.
     pub(crate) const fn new() -> Self {
         Warned {
-            bits: [const { AtomicU64::new(0) }; 64],
+            bits: [const { AtomicU64::new(0) }; NUMBERS / 64],
         }
     }
 
-    /// Whether a warning is to be reported. Of those that warn once, an entry beyond the first
-    /// 4096 is reported each time.
+    /// Whether a warning is to be reported. Of those that warn once, an entry without a number is reported each time.
     pub(crate) fn is_new(&self, entry: &BugEntry) -> bool {
-        let bit = 1 << (entry.index % 64);
-        match self.bits.get(entry.index / 64) {
-            Some(word) if entry.once => word.fetch_or(bit, Ordering::Relaxed) & bit == 0,
-            _ => true,
+        let Some(number) = entry.number.filter(|_| entry.once) else {
+            return true;
+        };
+        let bit = 1 << (number % 64);
+        match self.bits.get(number / 64) {
+            Some(word) => word.fetch_or(bit, Ordering::Relaxed) & bit == 0,
+            None => true,
         }
     }
 }

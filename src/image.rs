@@ -2,7 +2,7 @@
 
 //! A loaded driver and the modules that it needs: where their parts lie in the domain.
 
-use crate::fault_handler::bug::BugEntry;
+use crate::fault_handler::bug::{number, BugEntry};
 use crate::import_rewriter::bugtable;
 use crate::import_rewriter::dependencies;
 use crate::import_rewriter::elf::Elf;
@@ -173,12 +173,9 @@ impl Image {
     }
 }
 
-/// Entries that the numbers of one part's bug table may take.
-const ENTRIES: usize = 1024;
-
 fn entry_of(part: usize, bug: &bugtable::Bug<'_>) -> BugEntry {
     BugEntry {
-        index: part * ENTRIES + bug.index,
+        number: number(part, bug.index),
         warning: bug.warning,
         once: bug.once,
         file: bug.file_address,

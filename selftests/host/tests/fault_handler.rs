@@ -2,7 +2,7 @@
 
 //! The fault handler's decisions, each on the registers and bytes that ring 3 would show.
 
-use side_host_tests::fault_handler::bug::{BugEntry, BugTable};
+use side_host_tests::fault_handler::bug::{number, BugEntry, NUMBERS};
 use side_host_tests::fault_handler::classify::*;
 use side_host_tests::fault_handler::decode::{decode, ends_with_call, SegmentBases};
 use side_host_tests::fault_handler::emulate::*;
@@ -246,37 +246,22 @@ fn the_rest_has_a_name_of_its_own() {
     assert_eq!(rule(&frame(), vector::MC, 0, DATA, &[]), "machine-check");
 }
 
+/// A `ud2` that the bug table knows is what the table says.
 #[test]
 fn the_bug_table_tells_warn_from_bug() {
-    // Two entries: offsets of instruction, format and file from their own places, line, flags.
-    let address = DATA;
-    let mut bytes = Vec::new();
-    for (index, (rip, flags)) in [(TEXT + 5, 0u16), (TEXT + 9, 3)].into_iter().enumerate() {
-        let place = address + 16 * index as u64;
-        bytes.extend_from_slice(&((rip.wrapping_sub(place)) as u32).to_le_bytes());
-        bytes.extend_from_slice(&[0; 4]);
-        bytes.extend_from_slice(&((TEXT.wrapping_sub(place + 8)) as u32).to_le_bytes());
-        bytes.extend_from_slice(&77u16.to_le_bytes());
-        bytes.extend_from_slice(&flags.to_le_bytes());
-    }
-    let table = BugTable {
-        bytes: &bytes,
-        address,
+    let bug = BugEntry {
+        number: number(0, 0),
+        warning: false,
+        once: false,
+        file: TEXT,
+        line: 77,
     };
-    let bug = table.find(TEXT + 5).unwrap();
-    assert!(!bug.warning && bug.line == 77 && bug.file == TEXT);
-    let warning = table.find(TEXT + 9).unwrap();
-    assert!(warning.warning && warning.once && warning.index == 1);
-    assert_eq!(table.find(TEXT), None);
-    assert_eq!(
-        BugTable {
-            bytes: &bytes[..15],
-            address
-        }
-        .find(TEXT + 5),
-        None
-    );
-
+    let warning = BugEntry {
+        number: number(0, 1),
+        warning: true,
+        once: true,
+        ..bug
+    };
     let judge_with = |bug| {
         let domain = Domain {
             bug: Some(bug),
@@ -292,6 +277,18 @@ fn the_bug_table_tells_warn_from_bug() {
         }
     );
     assert_eq!(judge_with(bug), Verdict::End(Cause::Bug { entry: bug }));
+}
+
+/// No two warnings of a domain have the same number, however many a module has.
+#[test]
+fn numbers_of_warnings_are_their_own() {
+    let mut seen = std::collections::HashSet::new();
+    for (part, index) in (0..6).flat_map(|part| (0..3000).map(move |index| (part, index))) {
+        if let Some(number) = number(part, index) {
+            assert!(number < NUMBERS && seen.insert(number), "{part} {index}");
+        }
+    }
+    assert_eq!(seen.len(), NUMBERS);
 }
 
 fn run(code: &[u8], frame: &mut Frame, flags: &mut VirtualFlags) -> Action {

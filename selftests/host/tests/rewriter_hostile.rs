@@ -6,7 +6,7 @@
 
 mod support;
 
-use support::import_rewriter::elf::{Elf, MAX_IMPORTS, MAX_SYMBOLS};
+use support::import_rewriter::elf::{Elf, MAX_IMPORTS, MAX_SECTIONS, MAX_SYMBOLS};
 use support::import_rewriter::error::Part;
 use support::import_rewriter::BadImage;
 use support::pipeline::{load, Loaded};
@@ -276,6 +276,59 @@ fn too_many_symbols_are_refused() {
     let parses = |symbols, undefined| Elf::parse(&with_symbols(symbols, undefined, b"x")).is_ok();
     assert!(parses(most, imports));
     assert!(!parses(most + 1, 0) && !parses(10_000, imports + 1));
+}
+
+/// Sections are counted before anything is read of them, and so are relocations: tables that share their bytes would
+/// be checked again for each section.
+#[test]
+fn shared_relocation_tables_are_refused() {
+    let file = small();
+    let sections = section_table(&file).1;
+    let refusal = |more| error_of(&with_shared_relocations(&file, more)).to_string();
+    let extra = MAX_SECTIONS - sections;
+    assert_eq!(
+        refusal(extra + 1),
+        "1025 sections, at most 1024 are supported"
+    );
+    let elf = Elf::parse(&file).unwrap();
+    let own: usize = elf.relocation_tables().map(|table| table.len()).sum();
+    let room = with_shared_relocations(&file, extra).len() / 24;
+    assert_eq!(
+        refusal(extra),
+        format!(
+            "{} relocations in a file that has room for {room}",
+            own + extra * SHARED
+        )
+    );
+    assert!(Elf::parse(&with_shared_relocations(&file, 1)).is_ok());
+}
+
+/// Entries of the table that [`with_shared_relocations`] adds.
+const SHARED: usize = 1000;
+
+/// `file` with so many `more` sections that hold the relocations of its first one, all in the same bytes.
+fn with_shared_relocations(file: &[u8], more: usize) -> Vec<u8> {
+    let mut file = headers_first(file);
+    let (_, count) = section_table(&file);
+    let elf = Elf::parse(&file).unwrap();
+    let symtab = elf.section_named(b".symtab").unwrap().index as u32;
+    let headers = file[64..64 + count * 64].to_vec();
+    let shared = file.len();
+    file.resize(shared + SHARED * 24, 0);
+    let table = file.len();
+    file.extend_from_slice(&headers);
+    for _ in 0..more {
+        let mut header = [0; 64];
+        header[4] = 4;
+        header[24..32].copy_from_slice(&(shared as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&(SHARED as u64 * 24).to_le_bytes());
+        header[40..44].copy_from_slice(&symtab.to_le_bytes());
+        header[44] = 1;
+        file.extend_from_slice(&header);
+    }
+    file[40..48].copy_from_slice(&(table as u64).to_le_bytes());
+    file[60..62].copy_from_slice(&((count + more) as u16).to_le_bytes());
+    file
 }
 
 /// The small driver with a symbol table of `symbols`, of which as many as `undefined` are undefined and the others
