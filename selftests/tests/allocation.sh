@@ -4,10 +4,10 @@
 # afresh and unloaded. What fails says so, leaves nothing behind, and the next time all is well.
 # timeout: 900
 # vm: --smp 2 --nic e1000e,net=hub --nic e1000,net=hub
-# PLACES=N (default 24): at most so many places of each kind; 0 all of them.
+# PLACES=N (default 12): at most so many places of each kind; 0 all of them.
 . "$(dirname "$0")/../lib.sh"
 ktap
-PLACES=${PLACES:-24}
+PLACES=${PLACES:-12}
 D=$SIDE/e1000e
 FAILING=/sys/module/side_failing/parameters
 ADDRESS=$(pci_of 0x8086:0x10d3)

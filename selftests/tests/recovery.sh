@@ -182,6 +182,25 @@ bad_upgrade() {
 }
 check "a bad file leaves the old driver running" bad_upgrade
 
+# While the dead driver is being replaced there is nothing to switch; the next one begins in the mode that was asked for.
+switched() {
+	local before n
+	# The first death after a restart that was asked for is not waited after.
+	dies ndo_start_xmit ping -q -c 2 -i 0.2 -W 1 10.9.0.2 || return 1
+	before=$(cat $D/recoveries)
+	echo "failures 0 delay 3000 max 3000" >$D/policy && echo ndo_start_xmit >$D/inject || return 1
+	ping -q -c 2 -i 0.2 -W 1 10.9.0.2 >/dev/null
+	for n in $(seq 100); do
+		grep -qx recovering $D/state && break
+		sleep 0.02
+	done
+	echo optimised >$D/mode && grep -qx recovering $D/state && recovered $((before + 1)) || return 1
+	grep -qx optimised $D/mode && reaches_peer && send_file 200000 there &&
+		echo base >$D/mode && reaches_peer && send_file 200000 here
+}
+check "a mode that is switched in an outage holds in the next life" switched
+echo "failures 0 delay 0" >$D/policy
+
 # Policy.
 index=$(cat "/sys/class/net/$NIC/ifindex")
 gives_up() {
