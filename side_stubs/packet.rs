@@ -60,17 +60,37 @@ pub fn received(
     })
 }
 
-/// A header's offset from the buffer's head, carried over from a buffer with `from` bytes of
-/// headroom to one with `to`. An unset one (all bits set) stays unset.
-pub const fn moved(offset: u16, from: u32, to: u32) -> u16 {
-    if offset == u16::MAX {
-        return offset;
+/// Carries offsets from a buffer's head over to a buffer with other headroom.
+#[derive(Clone, Copy)]
+pub struct Moved {
+    less: u32,
+    limit: u32,
+}
+
+impl Moved {
+    /// From a buffer with `from` bytes of headroom to one with `to`.
+    #[inline(always)]
+    pub const fn new(from: u32, to: u32) -> Moved {
+        let unset = u16::MAX as u32;
+        Moved {
+            less: from.wrapping_sub(to),
+            limit: match to.saturating_sub(from) < unset {
+                true => unset.saturating_sub(from.saturating_sub(to)),
+                false => 0,
+            },
+        }
     }
-    let place = offset as i64 - from as i64 + to as i64;
-    if place < 0 || place >= u16::MAX as i64 {
-        u16::MAX
-    } else {
-        place as u16
+
+    /// A header's offset in the other buffer. An unset one (all bits set) stays unset, and one that would lie outside
+    /// becomes unset.
+    #[inline(always)]
+    pub const fn offset(self, offset: u16) -> u16 {
+        let place = (offset as u32).wrapping_sub(self.less);
+        if place < self.limit {
+            place as u16
+        } else {
+            u16::MAX
+        }
     }
 }
 
@@ -233,9 +253,34 @@ mod tests {
 
     #[test]
     fn headers_move_with_the_headroom() {
-        assert_eq!(moved(100, 80, 64), 84);
-        assert_eq!(moved(u16::MAX, 80, 64), u16::MAX);
-        assert_eq!(moved(10, 80, 64), u16::MAX);
+        assert_eq!(Moved::new(80, 64).offset(100), 84);
+        assert_eq!(Moved::new(80, 64).offset(u16::MAX), u16::MAX);
+        assert_eq!(Moved::new(80, 64).offset(10), u16::MAX);
+        let edges = [
+            0,
+            1,
+            15,
+            16,
+            64,
+            100,
+            0x7fff,
+            0xfffe,
+            0xffff,
+            0x10000,
+            u32::MAX,
+        ];
+        for (from, to) in edges.iter().flat_map(|from| edges.map(|to| (*from, to))) {
+            for offset in 0..=u16::MAX {
+                let place = i64::from(offset) - i64::from(from) + i64::from(to);
+                let set = offset != u16::MAX && (0..i64::from(u16::MAX)).contains(&place);
+                let expected = if set { place as u16 } else { u16::MAX };
+                assert_eq!(
+                    Moved::new(from, to).offset(offset),
+                    expected,
+                    "{offset} {from} {to}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -67,10 +67,10 @@ for wanted in native base optimised; do
 		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
 		;;
 	optimised)
-		ceiling pktgen-tx 10 1250
-		ceiling flood-rx 10 930
+		ceiling pktgen-tx 10 960
+		ceiling flood-rx 10 760
 		ceiling tcp-tx 30 1900
-		ceiling tcp-rx 18 1200
+		ceiling tcp-rx 18 900
 		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
 		;;
 	esac

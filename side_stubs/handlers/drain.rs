@@ -77,17 +77,20 @@ fn carry_out(
     let polls = receive::is_poll(upcall);
     let mut napi = None;
     let hybrids = domain.hybrids.load(Ordering::Relaxed);
+    let ring = cpu
+        .window
+        .parts::<{ RING_ENTRY_SIZE as usize }>(VCPU_RING, RING_ENTRIES);
+    let ring = ring.map_err(|fault| ("deferred", fault.into()))?;
     for n in entries {
-        let place = VCPU_RING + n * RING_ENTRY_SIZE;
-        let fetched = cpu.window.part::<{ RING_ENTRY_SIZE as usize }>(place);
-        let words = fetched.map_or([0; 4], |entry| {
-            [
-                entry.get::<_, 0>(),
-                entry.get::<_, 8>(),
-                entry.get::<_, 16>(),
-                entry.get::<_, 24>(),
-            ]
-        });
+        let Some(fetched) = ring.get(n) else {
+            return Err(("deferred", Violation::new("bad-ring-entry", n)));
+        };
+        let words = [
+            fetched.get::<_, 0>(),
+            fetched.get::<_, 8>(),
+            fetched.get::<_, 16>(),
+            fetched.get::<_, 24>(),
+        ];
         let Some(entry) = decode(words) else {
             return Err(("deferred", Violation::new("bad-ring-entry", words[0])));
         };
@@ -96,17 +99,23 @@ fn carry_out(
             return Err((HYBRIDS[entry.number], violation));
         }
         let [a, b, c] = entry.args;
-        let result = match entry.number {
-            GRO_RECEIVE => find(domain, &mut napi, a.wrapping_sub(NAPI_GRO)).and_then(|napi| {
-                let skb = domain.skb.in_slot(b, c)?;
-                receive::by_napi(domain, napi, skb, polls)
-            }),
-            COMPLETE_DONE => find(domain, &mut napi, a)
+        let freed = match entry.number {
+            KFREE_ANY | KFREE_IRQ => Some((a, b as u32 == 1)),
+            CONSUME | NAPI_CONSUME => Some((a, true)),
+            REASON_DROP => Some((b, false)),
+            _ => None,
+        };
+        let result = match (freed, entry.number) {
+            (Some((handle, sent)), _) => skb::free_in_slot(domain, handle, c, sent).map(|()| 0),
+            (None, GRO_RECEIVE) => {
+                find(domain, &mut napi, a.wrapping_sub(NAPI_GRO)).and_then(|napi| {
+                    let skb = domain.skb.in_slot(b, c)?;
+                    receive::by_napi(domain, napi, skb, polls)
+                })
+            }
+            (None, COMPLETE_DONE) => find(domain, &mut napi, a)
                 .and_then(|napi| napi.complete_here(b as u32 as i32, polls)),
-            KFREE_ANY | KFREE_IRQ => free(domain, a, c, b as u32 == 1),
-            CONSUME | NAPI_CONSUME => free(domain, a, c, true),
-            REASON_DROP => free(domain, b, c, false),
-            SCHEDULE | SCHEDULE_IRQOFF => find(domain, &mut napi, a)
+            (None, SCHEDULE | SCHEDULE_IRQOFF) => find(domain, &mut napi, a)
                 .and_then(|napi| napi.schedule_deferred())
                 .map(|()| 0),
             _ => {
@@ -136,11 +145,6 @@ fn find<'a>(
         *known = domain.net.napis.get(handle);
     }
     known.as_ref().ok_or(Violation::new("not-a-napi", handle))
-}
-
-fn free(domain: &Arc<Domain>, handle: u64, slot: u64, sent: bool) -> Result<u64, Violation> {
-    let skb = domain.skb.in_slot(handle, slot)?;
-    skb::free_buffer(domain, skb, sent).map(|()| 0)
 }
 
 /// Calls the handler of the gate of import `index`.

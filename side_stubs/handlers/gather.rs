@@ -90,6 +90,26 @@ impl Queue {
         self.timer.arm(after);
     }
 
+    /// Whether a packet of `device` that comes now, with none before it, is one of a stream and waits for the next.
+    #[inline(never)]
+    fn stream(&self, device: &NetDevice, kept: &mut Kept) -> bool {
+        let now = cpu::stopwatch();
+        let received = device.received.load(Ordering::Relaxed);
+        let waits = kept.pace.waits(now, received);
+        if waits {
+            kept.deadline = now.wrapping_add(kept.pace.wait());
+        }
+        waits
+    }
+
+    /// Has the timer look at what is kept, unless it will.
+    #[inline(never)]
+    fn start_timer(&self) {
+        if !self.armed.swap(true, Ordering::SeqCst) {
+            self.timer.arm(self.kept.lock().pace.wait());
+        }
+    }
+
     fn take(&self, up: bool) -> Group {
         let mut kept = self.kept.lock();
         let group = core::mem::take(&mut kept.group);
@@ -137,9 +157,11 @@ pub(super) fn function(name: &[u8]) -> u64 {
     ring3::find(name).map_or(0, |offset| LIBRARY_BASE + offset)
 }
 
-/// A packet that is ready to be handed over.
+/// What is to be known of a packet that is ready to be handed over.
+#[derive(Clone, Copy)]
 pub(super) struct Ready {
-    pub(super) sent: Sent,
+    /// It may wait for others.
+    pub(super) gathers: bool,
     /// The device is to say when it sent it.
     pub(super) stamp: bool,
     /// The stack says that another one follows.
@@ -150,46 +172,38 @@ pub(super) struct Ready {
 
 /// Keeps a packet of queue `n` and hands it over, with those before it, when it is time. Under the
 /// queue's transmit lock. Gives the packet back if it is to go by itself.
-pub(super) fn offer(device: &NetDevice, n: u32, ready: Ready, gathers: bool) -> Option<Ready> {
+#[inline(always)]
+pub(super) fn offer(device: &NetDevice, n: u32, sent: Sent, ready: Ready) -> Option<Sent> {
     let Some(queue) = device.gather.get(n as usize) else {
-        return Some(ready);
+        return Some(sent);
     };
-    let may_wait = gathers && !ready.stamp && !ready.full;
+    let may_wait = ready.gathers && !ready.stamp && !ready.full;
     let soon = ready.more || device.is_polled_here();
     let mut kept = queue.kept.lock();
-    let waits = if may_wait && (soon || kept.group.count != 0) {
+    let count = kept.group.count;
+    let waits = if may_wait && (soon || count != 0) {
         soon || queue.armed.load(Ordering::SeqCst)
-    } else if may_wait {
-        let now = cpu::stopwatch();
-        let waits = kept
-            .pace
-            .waits(now, device.received.load(Ordering::Relaxed));
-        if waits {
-            kept.deadline = now.wrapping_add(kept.pace.wait());
-        }
-        waits
     } else {
-        false
+        may_wait && queue.stream(device, &mut kept)
     };
-    if !waits && kept.group.count == 0 {
-        return Some(ready);
+    if !waits && count == 0 {
+        return Some(sent);
     }
-    let group = &mut kept.group;
-    let Some(place) = group.packets.get_mut(group.count) else {
-        drop(kept);
-        return Some(ready);
+    let Some(place) = kept.group.packets.get_mut(count) else {
+        return Some(sent);
     };
-    *place = Some(ready.sent);
-    group.count += 1;
-    group.stamps |= ready.stamp;
-    let count = group.count;
+    // Nothing is there, which need not be looked at again.
+    core::mem::forget(place.replace(sent));
+    let count = count + 1;
+    kept.group.count = count;
+    kept.group.stamps |= ready.stamp;
+    // In order with the timer's word below, which the timer writes before it looks at the count.
     queue.count.store(count, Ordering::SeqCst);
-    let wait = kept.pace.wait();
     drop(kept);
     if !waits || count == GATHER_MAX {
         hand_over(device, n, false);
-    } else if !soon && !queue.armed.swap(true, Ordering::SeqCst) {
-        queue.timer.arm(wait);
+    } else if !soon && !queue.armed.load(Ordering::SeqCst) {
+        queue.start_timer();
     }
     None
 }
@@ -372,7 +386,7 @@ impl NetDevice {
                 drop(packet);
                 self.finished(n, bytes);
                 self.dropped.fetch_add(1, Ordering::Relaxed);
-                self.domain.skb.keep(&self.domain, sent.skb);
+                self.domain.skb.keep(&self.domain, &sent.skb);
             }
         }
         self.flush(n);

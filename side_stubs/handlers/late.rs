@@ -87,7 +87,7 @@ impl NetDevice {
     fn drain_late(self: &Arc<Self>, late: &Late) {
         let mut waited = 0;
         while let Some(packet) = late.queue.pop() {
-            let queue = u32::from(packet.meta().queue);
+            let queue = u32::from(packet.outgoing().queue());
             if waited > PATIENCE_MS {
                 let lost = late.queue.len() + 1;
                 self.dropped.fetch_add(lost.into(), Ordering::Relaxed);

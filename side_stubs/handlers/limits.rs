@@ -10,7 +10,7 @@ use crate::domain::Domain;
 use crate::side_stubs::table;
 use crate::sys::lock::BhLock;
 use crate::sys::net_layout::*;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use kernel::prelude::*;
 
 /// How far the shadow's queue limit is kept ahead of what was queued, and after how many bytes it
@@ -18,17 +18,34 @@ use kernel::prelude::*;
 pub(super) const LIMIT_AHEAD: u32 = 0x7000_0000;
 const LIMIT_STEP: u32 = 0x0400_0000;
 
-/// Packets and bytes that a driver has finished and the stack has not been told of.
-#[derive(Clone, Copy, Default)]
-struct Finished {
-    packets: u32,
-    bytes: u32,
+/// Packets and bytes that a driver has finished and the stack has not been told of: the packets above the bytes. What
+/// a domain's memory holds at once is far below either's bounds.
+#[derive(Default)]
+struct Finished(AtomicU64);
+
+impl Finished {
+    const PACKETS_SHIFT: u32 = 40;
+
+    /// Adds a packet. Returns whether it is the first.
+    #[inline(always)]
+    fn add(&self, bytes: u32) -> bool {
+        let packet = 1 << Self::PACKETS_SHIFT | u64::from(bytes);
+        self.0.fetch_add(packet, Ordering::Relaxed) == 0
+    }
+
+    /// Takes all: packets, and bytes.
+    fn take(&self) -> (u32, u32) {
+        let all = self.0.swap(0, Ordering::Relaxed);
+        ((all >> Self::PACKETS_SHIFT) as u32, all as u32)
+    }
 }
 
 /// What a device's limits need.
 pub(super) struct Limits {
     /// By queue.
-    finished: BhLock<KVec<Finished>>,
+    finished: KVec<Finished>,
+    /// Serialises what the stack is told, which its queue limits ask for.
+    telling: BhLock<()>,
     /// Whether the driver uses byte queue limits, so that the stack's are fed for it.
     used: bool,
     /// Bytes since the shadow's limits were moved on.
@@ -43,7 +60,8 @@ impl Limits {
             finished.push(Finished::default(), GFP_KERNEL)?;
         }
         Ok(Limits {
-            finished: BhLock::new(finished),
+            finished,
+            telling: BhLock::new(()),
             used: table::find(b"dql_completed")
                 .is_some_and(|index| domain.imported[index].load(Ordering::Relaxed)),
             since: AtomicU32::new(0),
@@ -54,6 +72,7 @@ impl Limits {
 impl NetDevice {
     /// A packet goes to the driver. Under the queue's transmit lock. Returns whether the limits have
     /// just stopped the queue.
+    #[inline]
     pub(crate) fn sent(&self, n: u32, bytes: u32, more: bool) -> bool {
         if !self.limits.used {
             return false;
@@ -62,12 +81,17 @@ impl NetDevice {
         // Keeps the driver's own count from ever reaching its limit.
         let since = self.limits.since.fetch_add(bytes, Ordering::Relaxed);
         if since > LIMIT_STEP {
-            self.limits.since.store(0, Ordering::Relaxed);
-            for n in 0..self.tx_queues {
-                self.raise_limit(n);
-            }
+            self.raise_limits();
         }
         full
+    }
+
+    #[inline(never)]
+    fn raise_limits(&self) {
+        self.limits.since.store(0, Ordering::Relaxed);
+        for n in 0..self.tx_queues {
+            self.raise_limit(n);
+        }
     }
 
     fn raise_limit(&self, n: u32) {
@@ -88,26 +112,24 @@ impl NetDevice {
 
     /// The driver let go of a packet. Told to the stack in one piece by [`NetDevice::flush`], at the
     /// latest when the upcall ends ([`State::pay`]).
+    #[inline]
     pub(crate) fn finished(&self, n: u32, bytes: u32) {
         if !self.limits.used {
             return;
         }
-        if let Some(entry) = self.limits.finished.lock().get_mut(n as usize) {
-            if entry.packets == 0 {
+        if let Some(finished) = self.limits.finished.get(n as usize) {
+            if finished.add(bytes) {
                 self.domain.net.owed.fetch_add(1, Ordering::Relaxed);
             }
-            entry.packets += 1;
-            entry.bytes = entry.bytes.wrapping_add(bytes);
         }
     }
 
     /// Tells the stack what was finished on queue `n`.
     pub(crate) fn flush(&self, n: u32) {
-        // The lock also serialises completions, which the kernel's queue limits ask for.
-        let mut finished = self.limits.finished.lock();
-        if let Some(entry) = finished.get_mut(n as usize) {
-            if entry.packets != 0 {
-                let Finished { packets, bytes } = core::mem::take(entry);
+        let _telling = self.limits.telling.lock();
+        if let Some(finished) = self.limits.finished.get(n as usize) {
+            let (packets, bytes) = finished.take();
+            if packets != 0 {
                 self.domain.net.owed.fetch_sub(1, Ordering::Relaxed);
                 self.real.completed(n, packets, bytes);
             }

@@ -36,6 +36,7 @@ pub(crate) mod print;
 pub(crate) mod ptp;
 pub(crate) mod receive;
 pub(crate) mod skb;
+mod slots;
 pub(crate) mod timer;
 pub(crate) mod transmit;
 pub(crate) mod vlan;

@@ -11,13 +11,14 @@
 use super::buffers;
 use super::fragments::{put_fragments, put_page, trim_fragments};
 use super::net::NetDevice;
+use super::slots::Slots;
 use crate::call::{Call, Outcome, Violation};
 use crate::domain::Domain;
 use crate::objects::Table;
 use crate::side_stubs::contract::address_to_page;
 use crate::side_stubs::packet::ETH_HLEN;
 use crate::side_stubs::rings::SKB_SLOT;
-use crate::sys::access::{Fault, Window, PAGE};
+use crate::sys::access::{Fault, Window, Words, PAGE};
 use crate::sys::layout::PAGE_REFCOUNT;
 use crate::sys::lock::BhLock;
 use crate::sys::net_layout::*;
@@ -31,7 +32,7 @@ use kernel::sync::Arc;
 pub(crate) const HEAD: u64 = 256;
 /// Sizes of buffers, as powers of two.
 const SHIFTS: [u32; 6] = [10, 11, 12, 14, 16, 18];
-const CLASSES: usize = SHIFTS.len();
+pub(super) const CLASSES: usize = SHIFTS.len();
 /// Buffers of a class that wait for reuse, at most; those that stay mapped for DMA all wait.
 const KEEP: usize = 512;
 /// Which of these sizes the buffers of the two pools have, a small and a large one.
@@ -131,11 +132,34 @@ impl Skb {
     }
 
     /// Takes what the buffer is from the driver, which frees it, with where its data's shared information begins.
+    #[inline(always)]
     fn take_held(&self) -> Result<(Held, u64), Violation> {
         let mut held = self.held.lock();
         match core::mem::replace(&mut held.0, Held::Free) {
             Held::Free => Err(Violation::new("skb-freed-twice", self.address)),
             taken => Ok((taken, held.1)),
+        }
+    }
+
+    /// The driver lets go of a reference: `skb_get` is inlined, so the count is its own business. Whether that was
+    /// the last one.
+    #[inline(always)]
+    fn is_last_use(&self) -> Result<bool, Fault> {
+        let shadow = self.window.part::<SKB_SIZE>(0)?;
+        let users: u32 = shadow.get::<_, SKB_USERS>();
+        if users > 1 {
+            shadow.set::<_, SKB_USERS>(users - 1);
+        }
+        Ok(users <= 1)
+    }
+
+    /// The buffer, which is [`Held::Free`], becomes what `held` says, with its shared information at `end`.
+    #[inline(always)]
+    pub(super) fn hold(&self, held: Held, end: u64) {
+        let before = core::mem::replace(&mut *self.held.lock(), (held, end));
+        match before.0 {
+            Held::Free => core::mem::forget(before),
+            _ => drop(before),
         }
     }
 
@@ -150,13 +174,9 @@ impl Skb {
     }
 }
 
-/// All buffers by slot, and the slots that are free.
-type Slots = (KVVec<Option<Arc<Skb>>>, KVVec<u32>);
-
 /// The packet buffers of a domain.
 pub(crate) struct State {
     pub(crate) table: Table<Skb>,
-    free: BhLock<[KVec<Arc<Skb>>; CLASSES]>,
     slots: BhLock<Slots>,
 }
 
@@ -164,27 +184,26 @@ impl State {
     pub(crate) fn new() -> Self {
         State {
             table: Table::new(),
-            free: BhLock::new([const { KVec::new() }; CLASSES]),
-            slots: BhLock::new((KVVec::new(), KVVec::new())),
+            slots: BhLock::new(Slots::new()),
         }
     }
 
     /// The buffer at `handle`, which the driver says is in `slot`.
     pub(crate) fn in_slot(&self, handle: u64, slot: u64) -> Result<Arc<Skb>, Violation> {
         let slots = self.slots.lock();
-        match slots.0.get(slot as usize) {
-            Some(Some(skb)) if skb.address == handle => Ok(skb.clone()),
-            _ => Err(Violation::new("not-an-skb", handle)),
-        }
+        let skb = slots.find(slot, handle);
+        skb.cloned().ok_or(Violation::new("not-an-skb", handle))
     }
 
     /// Takes a buffer with `bytes` in all, the shadow included. Its contents are left over.
+    #[inline(always)]
     pub(crate) fn take(&self, domain: &Domain, bytes: u64) -> Result<Arc<Skb>> {
         let class = SHIFTS
             .iter()
             .position(|shift| bytes <= 1 << shift)
             .ok_or(ENOMEM)?;
-        match self.free.lock()[class].pop() {
+        let waiting = self.slots.lock().reuse(class);
+        match waiting {
             Some(skb) => Ok(skb),
             None => self.fresh(domain, class),
         }
@@ -204,18 +223,7 @@ impl State {
 
     fn make(&self, domain: &Domain, address: u64, size: u64, class: usize) -> Result<Arc<Skb>> {
         let window = domain.memory.window(address, size).ok_or(EFAULT)?;
-        let slot = {
-            let mut slots = self.slots.lock();
-            match slots.1.pop() {
-                Some(slot) => slot,
-                None => {
-                    let slot = slots.0.len() as u32;
-                    slots.0.push(None, GFP_ATOMIC)?;
-                    slots.1.reserve(slot as usize + 1, GFP_ATOMIC)?;
-                    slot
-                }
-            }
-        };
+        let slot = self.slots.lock().reserve()?;
         let skb = Skb {
             address,
             class,
@@ -227,43 +235,22 @@ impl State {
         let entered = Arc::new(skb, GFP_ATOMIC)
             .map_err(Error::from)
             .and_then(|skb| self.table.insert(address, skb.clone()).map(|()| skb));
-        let mut slots = self.slots.lock();
-        match entered {
-            Ok(skb) => {
-                window.set_word(SKB_SLOT, slot.into());
-                if let Some(place) = slots.0.get_mut(slot as usize) {
-                    *place = Some(skb.clone());
-                }
-                Ok(skb)
-            }
-            Err(error) => {
-                // Room was reserved when the slot was made.
-                let _ = slots.1.push(slot, GFP_ATOMIC);
-                Err(error)
-            }
-        }
+        window.set_word(SKB_SLOT, slot.into());
+        self.slots.lock().set(slot, entered.as_ref().ok().cloned());
+        entered
     }
 
     /// Keeps a buffer that is [`Held::Free`] for reuse.
-    pub(crate) fn keep(&self, domain: &Domain, skb: Arc<Skb>) {
-        let mut free = self.free.lock();
-        let list = &mut free[skb.class];
-        if list.len() < KEEP || buffers::is_lasting(domain, skb.address) {
-            if let Err(error) = list.push(skb, GFP_ATOMIC) {
-                // The memory stays with the domain and is lost until its end.
-                let _ = error;
-            }
+    pub(crate) fn keep(&self, domain: &Domain, skb: &Skb) {
+        let mut slots = self.slots.lock();
+        if slots.waiting(skb.class) < KEEP || buffers::is_lasting(domain, skb.address) {
+            // Without room to note it, the memory stays with the domain and is lost until its end.
+            slots.keep(skb.class, skb.slot);
             return;
         }
-        drop(free);
+        drop(slots);
         if self.table.remove(skb.address).is_some() {
-            {
-                let mut slots = self.slots.lock();
-                if let Some(place) = slots.0.get_mut(skb.slot as usize) {
-                    *place = None;
-                }
-                let _ = slots.1.push(skb.slot, GFP_ATOMIC);
-            }
+            self.slots.lock().set(skb.slot, None);
             let _ = domain.memory.free(skb.address);
         }
     }
@@ -362,7 +349,7 @@ pub(super) fn prepared(domain: &Domain, class: usize) -> Option<u64> {
 /// Makes `skb` an empty buffer with `room` bytes, `pad` of them before the data.
 fn set_up(domain: &Domain, skb: &Skb, device: u64, room: u64, pad: u32) -> Result<(), Violation> {
     start(domain, skb, device, pad, room)?;
-    *skb.held.lock() = (Held::Receive { pulled: false }, skb.head() + room);
+    skb.hold(Held::Receive { pulled: false }, skb.head() + room);
     Ok(())
 }
 
@@ -370,23 +357,27 @@ fn set_up(domain: &Domain, skb: &Skb, device: u64, room: u64, pad: u32) -> Resul
 #[inline(always)]
 fn start(domain: &Domain, skb: &Skb, device: u64, pad: u32, room: u64) -> Result<(), Violation> {
     let head = skb.head();
-    let shadow = skb.window.part::<SKB_SIZE>(0)?;
-    shadow.clear();
-    shadow.set::<_, SKB_DEV>(device);
-    shadow.set::<_, SKB_HEAD>(head);
-    shadow.set::<_, SKB_DATA>(head + u64::from(pad));
-    shadow.set::<_, SKB_TAIL>(pad);
-    shadow.set::<_, SKB_END>(room as u32);
-    shadow.set::<_, SKB_TRUESIZE>((room + HEAD) as u32 + SHARED_SIZE as u32);
-    shadow.set::<_, SKB_USERS>(1u32);
-    shadow.set::<_, SKB_MAC>(u16::MAX);
-    shadow.set::<_, SKB_TRANSPORT>(u16::MAX);
-    skb.window.set_word(SKB_SLOT, skb.slot.into());
+    let mut shadow = Words::ZERO;
+    shadow.put::<_, SKB_DEV>(device);
+    shadow.put::<_, SKB_HEAD>(head);
+    shadow.put::<_, SKB_DATA>(head + u64::from(pad));
+    shadow.put::<_, SKB_TAIL>(pad);
+    shadow.put::<_, SKB_END>(room as u32);
+    shadow.put::<_, SKB_TRUESIZE>((room + HEAD) as u32 + SHARED_SIZE as u32);
+    shadow.put::<_, SKB_USERS>(1u32);
+    shadow.put::<_, SKB_MAC>(u16::MAX);
+    shadow.put::<_, SKB_TRANSPORT>(u16::MAX);
+    shadow.put::<u64, { SKB_SLOT as usize }>(skb.slot.into());
+    skb.window
+        .part::<{ HEAD as usize }>(0)?
+        .fill::<{ HEAD as usize / 8 }>(shadow);
     match skb.fragment.load(Ordering::Relaxed) {
         0 => {
-            let shared = skb.window.part::<SHARED_FRAGS>(HEAD + room)?;
-            shared.clear();
-            shared.set::<_, SHARED_DATAREF>(1u32);
+            let mut shared = Words::ZERO;
+            shared.put::<_, SHARED_DATAREF>(1u32);
+            skb.window
+                .part::<SHARED_FRAGS>(HEAD + room)?
+                .fill::<{ SHARED_FRAGS / 8 }>(shared);
         }
         _ => start_elsewhere(domain, head + room)?,
     }
@@ -423,7 +414,7 @@ pub(crate) fn build(call: &mut Call<'_>) -> Outcome {
     };
     skb.fragment.store(data, Ordering::Relaxed);
     start(call.domain, &skb, 0, 0, size - shared)?;
-    *skb.held.lock() = (Held::Receive { pulled: false }, data + size - shared);
+    skb.hold(Held::Receive { pulled: false }, data + size - shared);
     Ok(skb.address)
 }
 
@@ -433,24 +424,60 @@ pub(crate) fn free(domain: &Arc<Domain>, handle: u64, sent: bool) -> Result<(), 
     free_buffer(domain, skb, sent)
 }
 
+/// As [`free`] of the buffer at `handle` that the driver says is in `slot`. Bottom halves are off.
+#[inline]
+pub(super) fn free_in_slot(
+    domain: &Arc<Domain>,
+    handle: u64,
+    slot: u64,
+    sent: bool,
+) -> Result<(), Violation> {
+    let mut slots = domain.skb.slots.lock();
+    let found = slots.find(slot, handle);
+    let skb = found.ok_or(Violation::new("not-an-skb", handle))?;
+    let (class, slot) = (skb.class, skb.slot);
+    if !skb.is_last_use()? {
+        return Ok(());
+    }
+    let mut held = skb.held.lock();
+    if !matches!(held.0, Held::Transmit { .. }) || slots.waiting(class) >= KEEP {
+        drop(held);
+        let skb = skb.clone();
+        drop(slots);
+        return let_go(domain, skb, sent, None);
+    }
+    let Held::Transmit {
+        packet,
+        device,
+        queue,
+        bytes,
+        ..
+    } = core::mem::replace(&mut held.0, Held::Free)
+    else {
+        return Ok(());
+    };
+    drop(held);
+    slots.keep(class, slot);
+    drop(slots);
+    device.is_sent(packet, sent, queue, bytes);
+    Ok(())
+}
+
 /// As [`free`] for a buffer that is found already.
 pub(crate) fn free_buffer(
     domain: &Arc<Domain>,
     skb: Arc<Skb>,
     sent: bool,
 ) -> Result<(), Violation> {
-    let shadow = skb.window.part::<SKB_SIZE>(0)?;
-    let users: u32 = shadow.get::<_, SKB_USERS>();
-    if users > 1 {
-        // `skb_get` is inlined; its count is the driver's own business.
-        shadow.set::<_, SKB_USERS>(users - 1);
-        return Ok(());
+    match skb.is_last_use()? {
+        true => let_go(domain, skb, sent, None),
+        false => Ok(()),
     }
-    let_go(domain, skb, sent, None)
 }
 
 /// As [`free_buffer`] of the last reference, whatever the driver's count says. `fragments` is how many of a
 /// received packet there are, if that was read.
+#[inline(never)]
 pub(super) fn let_go(
     domain: &Arc<Domain>,
     skb: Arc<Skb>,
@@ -467,30 +494,47 @@ pub(super) fn let_go(
             queue,
             bytes,
             ..
-        } => {
-            if sent {
-                device.stalls.store(0, Ordering::Relaxed);
-                packet.consume();
-            } else {
-                drop(packet);
-            }
-            device.finished(queue, bytes);
-        }
-        Held::Receive { .. } => {
-            let count = match fragments {
-                Some(count) => count,
-                None => skb.shared(domain, end)?.0,
-            };
-            if count != 0 {
-                put_fragments(domain, &skb, end, count)?;
-            }
-            let fragment = skb.fragment.swap(0, Ordering::Relaxed);
-            if fragment != 0 {
-                put_page(domain, address_to_page(fragment))?;
-            }
-        }
+        } => device.is_sent(packet, sent, queue, bytes),
+        Held::Receive { .. } => let_go_received(domain, &skb, end, fragments)?,
     }
-    domain.skb.keep(domain, skb);
+    domain.skb.keep(domain, &skb);
+    Ok(())
+}
+
+impl NetDevice {
+    /// The driver has let go of a packet of queue `n`, which had so many `bytes` for the queue's limits.
+    #[inline(always)]
+    fn is_sent(&self, packet: Packet, sent: bool, n: u32, bytes: u32) {
+        match sent {
+            true => {
+                self.stalls.store(0, Ordering::Relaxed);
+                packet.consume();
+            }
+            false => drop(packet),
+        }
+        self.finished(n, bytes);
+    }
+}
+
+/// Gives what a buffer for reception was made of back: its fragments, as [`let_go`] says, and the one it lies in.
+#[inline(never)]
+fn let_go_received(
+    domain: &Arc<Domain>,
+    skb: &Skb,
+    end: u64,
+    fragments: Option<u8>,
+) -> Result<(), Violation> {
+    let count = match fragments {
+        Some(count) => count,
+        None => skb.shared(domain, end)?.0,
+    };
+    if count != 0 {
+        put_fragments(domain, skb, end, count)?;
+    }
+    let fragment = skb.fragment.swap(0, Ordering::Relaxed);
+    if fragment != 0 {
+        put_page(domain, address_to_page(fragment))?;
+    }
     Ok(())
 }
 
@@ -503,8 +547,12 @@ pub(super) fn recycle(domain: &Arc<Domain>, skb: Arc<Skb>, fragments: u8) -> Res
     let Some((pool, (cpu, place))) = place else {
         return let_go(domain, skb, true, Some(fragments));
     };
-    skb.take_held()?;
-    set_up(domain, &skb, 0, ROOM[pool], SKB_PAD)?;
+    let room = ROOM[pool];
+    match &mut *skb.held.lock() {
+        (Held::Receive { pulled }, end) => (*pulled, *end) = (false, skb.address + HEAD + room),
+        _ => return Err(Violation::new("skb-freed-twice", skb.address)),
+    }
+    start(domain, &skb, 0, SKB_PAD, room)?;
     buffers::put(cpu, pool, place, skb.address);
     Ok(())
 }

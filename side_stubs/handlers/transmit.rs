@@ -13,11 +13,12 @@ use super::skb::{put, Held, Skb, HEAD};
 use crate::call::{Call, Outcome, Violation};
 use crate::run::{self, Context, Ended};
 use crate::side_stubs::contract::address_to_page;
-use crate::side_stubs::packet::moved;
+use crate::side_stubs::packet::Moved;
 use crate::side_stubs::rings::TRANSMIT_GATHERING;
+use crate::sys::access::{Fault, Words};
 use crate::sys::net_layout::*;
-use crate::sys::skb::{Packet, TxMeta};
-use crate::sys::{access::Fault, cpu, net};
+use crate::sys::skb::Packet;
+use crate::sys::{cpu, net};
 use core::sync::atomic::{AtomicU64, Ordering};
 use kernel::prelude::*;
 use kernel::sync::{Arc, ArcBorrow};
@@ -53,8 +54,8 @@ pub(crate) fn transmit(
 ) -> Verdict {
     let domain = &device.domain;
     let function = device.ndo[function_slot / 8].load(Ordering::Relaxed);
-    let meta = packet.meta();
-    let queue = u32::from(meta.queue);
+    let outgoing = packet.outgoing();
+    let queue = u32::from(outgoing.queue());
     let lost = || {
         device.dropped.fetch_add(1, Ordering::Relaxed);
         // Those before it must not wait for one that does not come.
@@ -64,7 +65,8 @@ pub(crate) fn transmit(
     if queue >= device.tx_queues {
         return lost();
     }
-    if device.has_kept_all(queue) && !domain.is_dead() && !cpu::irqs_disabled() {
+    let kept_all = device.has_kept_all(queue);
+    if kept_all && !domain.is_dead() && !cpu::irqs_disabled() {
         gather::hand_over(&device, queue, false);
     }
     if domain.is_dead() && device.is_recovering() {
@@ -75,41 +77,43 @@ pub(crate) fn transmit(
     if domain.is_dead() || function == 0 {
         return lost();
     }
-    if cpu::irqs_disabled() || cpu::stack_left() < run::STACK_AMPLE {
+    if !cpu::may_enter(run::STACK_AMPLE) {
         // Ring 3 is never entered so, and a file system over the network can be deep in a stack.
         device.transmit_later(packet);
         return Verdict::Taken;
     }
-    if device.has_kept_all(queue) {
+    if kept_all && device.has_kept_all(queue) {
         return Verdict::Busy(packet);
     }
-    if meta.unreadable || meta.data_len > meta.len {
+    let bytes = outgoing.len();
+    if outgoing.is_unreadable() || outgoing.data_len() > bytes {
         return lost();
     }
-    let Some((skb, end)) = prepare(&device, &packet, &meta) else {
+    let stamp = outgoing.shared().tx_flags & TX_HW_TSTAMP != 0;
+    let Some((skb, end)) = prepare(&device, &packet) else {
         return lost();
     };
     let more = net::xmit_more();
     // Counted first: once the packet is in the buffer the driver may free it, on another CPU too.
-    let full = device.sent(queue, meta.len, more);
+    let full = device.sent(queue, bytes, more);
     let turn = next_turn();
     let held = Held::Transmit {
         packet,
         device: device.into(),
         queue,
-        bytes: meta.len,
+        bytes,
         turn,
     };
-    *skb.held.lock() = (held, end);
-    let stamp = meta.tx_flags & TX_HW_TSTAMP != 0;
+    skb.hold(held, end);
     let gathers = domain.has(TRANSMIT_GATHERING) && !device.veil.is_quiet();
     let ready = Ready {
-        sent: Sent { skb, turn },
+        gathers,
         stamp,
         more,
         full,
     };
-    let Some(Ready { sent, .. }) = gather::offer(&device, queue, ready, gathers) else {
+    let sent = Sent { skb, turn };
+    let Some(sent) = gather::offer(&device, queue, sent, ready) else {
         return Verdict::Taken;
     };
     device.sync_in();
@@ -181,7 +185,7 @@ fn give_back(device: &NetDevice, sent: Sent, queue: u32) -> Verdict {
     };
     device.finished(queue, bytes);
     device.flush(queue);
-    device.domain.skb.keep(&device.domain, sent.skb);
+    device.domain.skb.keep(&device.domain, &sent.skb);
     Verdict::Busy(packet)
 }
 
@@ -220,83 +224,92 @@ pub(crate) fn tstamp_tx(call: &mut Call<'_>) -> Outcome {
 }
 
 /// Makes the shadow of `packet`. Returns it, and where its shared information begins.
-fn prepare(device: &NetDevice, packet: &Packet, meta: &TxMeta) -> Option<(Arc<Skb>, u64)> {
+fn prepare(device: &NetDevice, packet: &Packet) -> Option<(Arc<Skb>, u64)> {
     let domain = &device.domain;
-    let linear = meta.len - meta.data_len;
-    let room = (HEADROOM + linear + TAILROOM).div_ceil(64) * 64;
-    let shared = (SHARED_SIZE as u32).div_ceil(64) * 64;
-    let total = HEAD + u64::from(room) + u64::from(shared) + u64::from(meta.data_len);
+    let outgoing = packet.outgoing();
+    let (len, data_len) = (outgoing.len(), outgoing.data_len());
+    let room = (HEADROOM + (len - data_len) + TAILROOM).div_ceil(64) * 64;
+    let total = HEAD + u64::from(room) + SHARED_ROOM + u64::from(data_len);
     let skb = domain.skb.take(domain, total).ok()?;
-    if fill(device, packet, meta, &skb, room, shared).is_err() {
-        domain.skb.keep(domain, skb);
+    let end = skb.head() + u64::from(room);
+    if fill(device, packet, &skb, room, end).is_err() {
+        domain.skb.keep(domain, &skb);
         return None;
     }
-    let end = skb.head() + u64::from(room);
     Some((skb, end))
 }
 
-fn fill(
-    device: &NetDevice,
-    packet: &Packet,
-    meta: &TxMeta,
-    skb: &Skb,
-    room: u32,
-    shared: u32,
-) -> Result<(), Fault> {
-    let head = skb.head();
-    let linear = meta.len - meta.data_len;
-    let data = head + u64::from(HEADROOM);
-    let shift = |offset: u16| moved(offset, meta.headroom, HEADROOM);
+/// Room for the shared information.
+const SHARED_ROOM: u64 = (SHARED_SIZE as u64).div_ceil(64) * 64;
 
-    // Field by field: an image of the whole would be copied once more.
-    let shadow = skb.window.part::<SKB_SIZE>(0)?;
-    shadow.clear();
-    shadow.set::<_, SKB_DEV>(device.handle);
-    shadow.set::<_, SKB_LEN>(meta.len);
-    shadow.set::<_, SKB_DATA_LEN>(meta.data_len);
-    shadow.set::<_, SKB_QUEUE>(meta.queue);
-    shadow.set::<_, SKB_BITS>(meta.bits);
+fn fill(device: &NetDevice, packet: &Packet, skb: &Skb, room: u32, end: u64) -> Result<(), Fault> {
+    let from = packet.outgoing();
+    let head = skb.head();
+    let linear = from.len() - from.data_len();
+    let moved = Moved::new(from.headroom(), HEADROOM);
+
+    let mut shadow = Words::ZERO;
+    shadow.put::<_, SKB_DEV>(device.handle);
+    shadow.put::<_, SKB_LEN>(from.len());
+    shadow.put::<_, SKB_DATA_LEN>(from.data_len());
+    shadow.put::<_, SKB_QUEUE>(from.queue());
+    let bits: u32 = from.get::<_, SKB_BITS>();
+    shadow.put::<_, SKB_BITS>(bits);
+    const MORE_BITS: usize = SKB_BITS + 4;
+    shadow.put::<u16, MORE_BITS>(from.get::<_, MORE_BITS>());
     // CHECKSUM_PARTIAL (3) gives the union the meaning of a place in the buffer.
-    let csum = if meta.bits[0] >> SKB_IP_SUMMED_SHIFT & 3 == 3 {
-        let start = moved(meta.csum as u16, meta.headroom, HEADROOM);
-        meta.csum & 0xffff_0000 | u32::from(start)
-    } else {
-        0
-    };
-    shadow.set::<_, SKB_CSUM>(csum);
-    shadow.set::<_, SKB_PRIORITY>(meta.priority);
-    shadow.set::<_, SKB_HASH>(meta.hash);
-    shadow.set::<_, SKB_VLAN>(meta.vlan_all);
-    shadow.set::<_, SKB_PROTOCOL>(meta.protocol);
-    shadow.set::<_, SKB_INNER_PROTOCOL>(meta.inner_protocol);
-    shadow.set::<_, SKB_INNER_MAC>(shift(meta.inner_mac_header));
-    shadow.set::<_, SKB_INNER_NETWORK>(shift(meta.inner_network_header));
-    shadow.set::<_, SKB_INNER_TRANSPORT>(shift(meta.inner_transport_header));
-    shadow.set::<_, SKB_MAC>(shift(meta.mac_header));
-    shadow.set::<_, SKB_NETWORK>(shift(meta.network_header));
-    shadow.set::<_, SKB_TRANSPORT>(shift(meta.transport_header));
-    shadow.set::<_, SKB_HEAD>(head);
-    shadow.set::<_, SKB_DATA>(data);
-    shadow.set::<_, SKB_TAIL>(HEADROOM + linear);
-    shadow.set::<_, SKB_END>(room);
-    shadow.set::<_, SKB_TRUESIZE>(meta.truesize);
-    shadow.set::<_, SKB_USERS>(1u32);
+    if bits >> SKB_IP_SUMMED_SHIFT & 3 == 3 {
+        const CSUM_OFFSET: usize = SKB_CSUM + 2;
+        shadow.put::<_, SKB_CSUM>(moved.offset(from.get::<_, SKB_CSUM>()));
+        shadow.put::<u16, CSUM_OFFSET>(from.get::<_, CSUM_OFFSET>());
+    }
+    shadow.put::<u32, SKB_PRIORITY>(from.get::<_, SKB_PRIORITY>());
+    shadow.put::<u32, SKB_HASH>(from.get::<_, SKB_HASH>());
+    shadow.put::<u32, SKB_VLAN>(from.get::<_, SKB_VLAN>());
+    shadow.put::<u16, SKB_PROTOCOL>(from.get::<_, SKB_PROTOCOL>());
+    shadow.put::<u16, SKB_INNER_PROTOCOL>(from.get::<_, SKB_INNER_PROTOCOL>());
+    shadow.put::<_, SKB_INNER_MAC>(moved.offset(from.get::<_, SKB_INNER_MAC>()));
+    shadow.put::<_, SKB_INNER_NETWORK>(moved.offset(from.get::<_, SKB_INNER_NETWORK>()));
+    shadow.put::<_, SKB_INNER_TRANSPORT>(moved.offset(from.get::<_, SKB_INNER_TRANSPORT>()));
+    shadow.put::<_, SKB_MAC>(moved.offset(from.get::<_, SKB_MAC>()));
+    shadow.put::<_, SKB_NETWORK>(moved.offset(from.get::<_, SKB_NETWORK>()));
+    shadow.put::<_, SKB_TRANSPORT>(moved.offset(from.get::<_, SKB_TRANSPORT>()));
+    shadow.put::<_, SKB_HEAD>(head);
+    shadow.put::<_, SKB_DATA>(head + u64::from(HEADROOM));
+    shadow.put::<_, SKB_TAIL>(HEADROOM + linear);
+    shadow.put::<_, SKB_END>(room);
+    shadow.put::<u32, SKB_TRUESIZE>(from.get::<_, SKB_TRUESIZE>());
+    shadow.put::<_, SKB_USERS>(1u32);
+    skb.window
+        .part::<SKB_SIZE>(0)?
+        .fill::<{ SKB_SIZE / 8 }>(shadow);
     skb.window
         .write(HEAD + u64::from(HEADROOM), packet.linear())?;
 
-    let end = head + u64::from(room);
+    let shared = from.shared();
     // The fragments' places are filled in one by one; a packet often has none.
-    let count = core::cmp::min(usize::from(meta.nr_frags), MAX_FRAGS);
-    let info = skb.window.part::<SHARED_FRAGS>(end - skb.address)?;
-    info.clear();
-    info.set::<_, SHARED_NR_FRAGS>(count as u8);
-    info.set::<_, SHARED_TX_FLAGS>(meta.tx_flags & (TX_HW_TSTAMP | TX_SW_TSTAMP));
-    info.set::<_, SHARED_GSO_SIZE>(meta.gso_size);
-    info.set::<_, SHARED_GSO_SEGS>(meta.gso_segs);
-    info.set::<_, SHARED_GSO_TYPE>(meta.gso_type);
-    info.set::<_, SHARED_DATAREF>(1u32);
-    let mut at = end + u64::from(shared);
-    let mut left = meta.data_len;
+    let count = core::cmp::min(usize::from(shared.nr_frags), MAX_FRAGS);
+    let mut info = Words::ZERO;
+    info.put::<_, SHARED_NR_FRAGS>(count as u8);
+    info.put::<_, SHARED_TX_FLAGS>(shared.tx_flags & (TX_HW_TSTAMP | TX_SW_TSTAMP));
+    info.put::<_, SHARED_GSO_SIZE>(shared.gso_size);
+    info.put::<_, SHARED_GSO_SEGS>(shared.gso_segs);
+    info.put::<_, SHARED_GSO_TYPE>(shared.gso_type);
+    info.put::<_, SHARED_DATAREF>(1u32);
+    skb.window
+        .part::<SHARED_FRAGS>(end - skb.address)?
+        .fill::<{ SHARED_FRAGS / 8 }>(info);
+    if count == 0 && from.data_len() == 0 {
+        return Ok(());
+    }
+    fill_fragments(packet, skb, end, count)
+}
+
+/// Copies the `count` fragments of `packet` behind the shared information at `end`, which names them.
+#[inline(never)]
+fn fill_fragments(packet: &Packet, skb: &Skb, end: u64, count: usize) -> Result<(), Fault> {
+    let mut at = end + SHARED_ROOM;
+    let mut left = packet.outgoing().data_len();
     for n in 0..count {
         let bytes = packet.fragment(n as u32);
         let len = bytes.len() as u32;

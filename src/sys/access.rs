@@ -277,6 +277,20 @@ impl Window {
         }
     }
 
+    /// The `count` parts of `N` bytes, a multiple of 8, that begin at `offset`.
+    #[inline(always)]
+    pub(crate) fn parts<const N: usize>(self, offset: u64, count: u64) -> Result<Parts<N>, Fault> {
+        let len = (N as u64).checked_mul(count).ok_or(Fault(offset))?;
+        let place = self.place(offset, len as usize)?;
+        match N % 8 == 0 && place.cast::<u64>().is_aligned() {
+            true => Ok(Parts {
+                first: place,
+                count,
+            }),
+            false => Err(Fault(offset)),
+        }
+    }
+
     /// Copies the bytes at `offset` into `buffer`, each once.
     pub(crate) fn read(self, offset: u64, buffer: &mut [u8]) -> Result<(), Fault> {
         let place = self.place(offset, buffer.len())?;
@@ -321,15 +335,46 @@ impl<const N: usize> Part<N> {
         unsafe { core::ptr::write_volatile(self.field::<T, AT>(), value) }
     }
 
-    /// Makes all of it zero; `N` is a multiple of 8.
+    /// Writes `words` over all of it.
     #[inline(always)]
-    pub(crate) fn clear(self) {
-        const { assert!(N % 8 == 0) };
-        // SAFETY: inside; the direction flag is clear, as everywhere in the kernel.
-        unsafe {
-            core::arch::asm!("rep stosq", inout("rdi") self.0 => _, inout("rcx") N / 8 => _,
-                in("rax") 0, options(nostack, preserves_flags))
-        };
+    pub(crate) fn fill<const W: usize>(self, words: Words<W>) {
+        const { assert!(W * 8 == N) };
+        for (n, word) in words.0.into_iter().enumerate() {
+            // SAFETY: inside, by the assertion, and aligned.
+            unsafe { core::ptr::write_volatile(self.0.cast::<u64>().add(n), word) };
+        }
+    }
+}
+
+/// Several [`Part`]s, one behind the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts<const N: usize> {
+    first: *mut u8,
+    count: u64,
+}
+
+impl<const N: usize> Parts<N> {
+    /// Number `n`.
+    #[inline(always)]
+    pub(crate) fn get(self, n: u64) -> Option<Part<N>> {
+        // SAFETY: inside, since there are `count`.
+        (n < self.count).then(|| Part(unsafe { self.first.add(n as usize * N) }))
+    }
+}
+
+/// A structure that is put together field by field, in registers as far as they go. What is not put is zero.
+#[derive(Clone, Copy)]
+pub(crate) struct Words<const W: usize>([u64; W]);
+
+impl<const W: usize> Words<W> {
+    /// All zero.
+    pub(crate) const ZERO: Words<W> = Words([0; W]);
+
+    /// Puts the field at byte `AT`, once.
+    #[inline(always)]
+    pub(crate) fn put<T: Plain + Into<u64>, const AT: usize>(&mut self, value: T) {
+        const { assert!(AT + size_of::<T>() <= W * 8 && AT % size_of::<T>() == 0) };
+        self.0[AT / 8] |= value.into() << (AT % 8 * 8);
     }
 }
 

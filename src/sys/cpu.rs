@@ -47,6 +47,13 @@ pub(crate) fn stack_left() -> usize {
     unsafe { bindings::side_stack_left() as usize }
 }
 
+/// Whether ring 3 may be entered from the caller's context: interrupts are on, and at least `stack` bytes are left of
+/// the task's kernel stack, or this is an interrupt's.
+pub(crate) fn may_enter(stack: usize) -> bool {
+    // SAFETY: reads flags and compares addresses.
+    unsafe { bindings::side_may_enter(stack as _) }
+}
+
 /// Holds off bottom halves on this CPU (and so preemption); nests.
 pub(crate) fn bh_disable() {
     // SAFETY: always allowed outside hard interrupts.

@@ -37,7 +37,7 @@ impl<T> BhLock<T> {
     /// Takes the lock; bottom halves stay off until the guard is dropped. Not for hard interrupts.
     /// Where they are off already they must stay so for as long as the guard lives: only who turned
     /// them off turns them on, and guards do not outlive a function that does.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn lock(&self) -> BhGuard<'_, T> {
         let enable = !cpu::bh_off();
         if enable {
@@ -51,6 +51,7 @@ impl<T> BhLock<T> {
     }
 
     #[cold]
+    #[inline(never)]
     fn wait(&self, ticket: u16) {
         while self.serving.load(Ordering::Acquire) != ticket {
             core::hint::spin_loop();

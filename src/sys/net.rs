@@ -412,8 +412,8 @@ impl RealDevice {
     /// Byte queue limits: `bytes` go to the device. Under the queue's transmit lock. Returns whether
     /// the limits have just stopped the queue.
     pub(crate) fn sent(&self, n: u32, bytes: u32, more: bool) -> bool {
-        // SAFETY: a live queue whose transmit lock the stack holds.
-        unsafe { bindings::side_txq_sent(self.queue(n), bytes, more) }
+        // SAFETY: a live device with that queue, whose transmit lock the stack holds.
+        unsafe { bindings::side_txq_sent(self.as_ptr(), n, bytes, more) }
     }
 
     /// As [`RealDevice::with_transmit_lock`] if the lock is free. Bottom halves are off.

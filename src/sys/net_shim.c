@@ -6,36 +6,6 @@
 #include <net/netdev_rx_queue.h>
 #include "net_shim.h"
 
-void side_skb_tx_meta(const struct sk_buff *skb, struct side_tx_meta *meta)
-{
-	const struct skb_shared_info *shared = skb_shinfo(skb);
-
-	meta->len = skb->len;
-	meta->data_len = skb->data_len;
-	meta->headroom = skb_headroom(skb);
-	meta->truesize = skb->truesize;
-	meta->csum = skb->csum;
-	meta->priority = skb->priority;
-	meta->hash = skb->hash;
-	meta->vlan_all = skb->vlan_all;
-	meta->gso_type = shared->gso_type;
-	meta->gso_size = shared->gso_size;
-	meta->gso_segs = shared->gso_segs;
-	meta->queue = skb_get_queue_mapping(skb);
-	meta->protocol = (__force u16)skb->protocol;
-	meta->mac_header = skb->mac_header;
-	meta->network_header = skb->network_header;
-	meta->transport_header = skb->transport_header;
-	meta->inner_mac_header = skb->inner_mac_header;
-	meta->inner_network_header = skb->inner_network_header;
-	meta->inner_transport_header = skb->inner_transport_header;
-	meta->inner_protocol = (__force u16)skb->inner_protocol;
-	meta->nr_frags = shared->nr_frags;
-	meta->tx_flags = shared->tx_flags;
-	memcpy(meta->bits, &skb->headers, sizeof(meta->bits));
-	meta->unreadable = !skb_frags_readable(skb) || skb_has_frag_list(skb);
-}
-
 const void *side_skb_frag(const struct sk_buff *skb, u32 n, u32 *len)
 {
 	const skb_frag_t *frag = &skb_shinfo(skb)->frags[n];
@@ -122,8 +92,9 @@ bool side_txq_stopped(const struct netdev_queue *queue)
 	return netif_tx_queue_stopped(queue);
 }
 
-bool side_txq_sent(struct netdev_queue *queue, u32 bytes, bool more)
+bool side_txq_sent(struct net_device *dev, u32 n, u32 bytes, bool more)
 {
+	struct netdev_queue *queue = netdev_get_tx_queue(dev, n);
 	bool before = netif_xmit_stopped(queue);
 
 	__netdev_tx_sent_queue(queue, bytes, more);

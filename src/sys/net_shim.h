@@ -9,34 +9,6 @@
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
 
-/* What a driver may know of a packet to transmit; offsets of headers count from the buffer's head. */
-struct side_tx_meta {
-	u32 len;
-	u32 data_len;
-	u32 headroom;
-	u32 truesize;
-	u32 csum;
-	u32 priority;
-	u32 hash;
-	u32 vlan_all;
-	u32 gso_type;
-	u16 gso_size;
-	u16 gso_segs;
-	u16 queue;
-	u16 protocol;
-	u16 mac_header;
-	u16 network_header;
-	u16 transport_header;
-	u16 inner_mac_header;
-	u16 inner_network_header;
-	u16 inner_transport_header;
-	u16 inner_protocol;
-	u8 nr_frags;
-	u8 tx_flags;
-	u8 bits[6];
-	bool unreadable;
-};
-
 /* What a driver may say of a received packet. */
 struct side_rx_meta {
 	s64 hwtstamp;
@@ -49,7 +21,6 @@ struct side_rx_meta {
 	bool checked;
 };
 
-void side_skb_tx_meta(const struct sk_buff *skb, struct side_tx_meta *meta);
 const void *side_skb_frag(const struct sk_buff *skb, u32 n, u32 *len);
 struct sk_buff *side_netdev_alloc_skb(struct net_device *dev, u32 len);
 void side_skb_in_progress(struct sk_buff *skb);
@@ -67,7 +38,7 @@ void side_netdev_set_priv_flags(struct net_device *dev, u32 flags);
 struct netdev_queue *side_netdev_queue(struct net_device *dev, u32 n);
 void side_txq_stop(struct netdev_queue *queue);
 bool side_txq_stopped(const struct netdev_queue *queue);
-bool side_txq_sent(struct netdev_queue *queue, u32 bytes, bool more);
+bool side_txq_sent(struct net_device *dev, u32 n, u32 bytes, bool more);
 void side_txq_completed(struct netdev_queue *queue, u32 packets, u32 bytes);
 bool side_xmit_more(void);
 void side_smp_mb(void);

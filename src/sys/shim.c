@@ -108,6 +108,11 @@ unsigned long side_stack_left(void)
 	return left < THREAD_SIZE ? left : ULONG_MAX;
 }
 
+bool side_may_enter(unsigned long stack)
+{
+	return !irqs_disabled() && side_stack_left() >= stack;
+}
+
 void side_cond_resched(void)
 {
 	cond_resched();

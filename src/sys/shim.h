@@ -19,6 +19,7 @@ bool side_in_hardirq(void);
 bool side_in_task(void);
 bool side_in_atomic(void);
 unsigned long side_stack_left(void);
+bool side_may_enter(unsigned long stack);
 void side_cond_resched(void);
 bool side_cpu_possible(unsigned int cpu);
 void side_kick_all(void);

@@ -2,12 +2,74 @@
 
 //! Real packets: owned values around `sk_buff`.
 
+use super::access::Plain;
 use super::net::RealDevice;
+use super::net_layout::SKB_SIZE;
 use super::{bindings, cpu};
 use core::ptr::NonNull;
 use kernel::prelude::*;
 
-pub(crate) use bindings::{side_rx_meta as RxMeta, side_tx_meta as TxMeta};
+pub(crate) use bindings::side_rx_meta as RxMeta;
+
+/// What a driver may know of a packet that it is to send. Nobody writes that meanwhile.
+#[derive(Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    skb: &'a bindings::sk_buff,
+    shared: &'a bindings::skb_shared_info,
+}
+
+impl Outgoing<'_> {
+    /// The field of `sk_buff` at byte `AT`.
+    #[inline(always)]
+    pub(crate) fn get<T: Plain, const AT: usize>(self) -> T {
+        const { assert!(AT + size_of::<T>() <= SKB_SIZE && AT % align_of::<T>() == 0) };
+        // SAFETY: inside and aligned, by the assertion; any bits are a value.
+        unsafe {
+            core::ptr::from_ref(self.skb)
+                .byte_add(AT)
+                .cast::<T>()
+                .read()
+        }
+    }
+
+    /// Bytes in all.
+    #[inline(always)]
+    pub(crate) fn len(self) -> u32 {
+        self.skb.len
+    }
+
+    /// Bytes in fragments.
+    #[inline(always)]
+    pub(crate) fn data_len(self) -> u32 {
+        self.skb.data_len
+    }
+
+    /// Bytes before the data.
+    #[inline(always)]
+    pub(crate) fn headroom(self) -> u32 {
+        (self.skb.data as usize).wrapping_sub(self.skb.head as usize) as u32
+    }
+
+    /// The transmit queue that the stack chose.
+    #[inline(always)]
+    pub(crate) fn queue(self) -> u16 {
+        self.skb.queue_mapping
+    }
+
+    /// The shared information.
+    #[inline(always)]
+    pub(crate) fn shared(&self) -> &bindings::skb_shared_info {
+        self.shared
+    }
+
+    /// Whether its bytes cannot all be read: they lie in a device's memory, or in further packets.
+    #[inline(always)]
+    pub(crate) fn is_unreadable(self) -> bool {
+        // SAFETY: plain bits.
+        let bits = unsafe { self.skb.__bindgen_anon_4.__bindgen_anon_1.as_ref() };
+        bits.unreadable() != 0 || !self.shared.frag_list.is_null()
+    }
+}
 
 /// A packet that SIDE owns a reference to.
 pub(crate) struct Packet(NonNull<bindings::sk_buff>);
@@ -38,12 +100,18 @@ impl Packet {
         unsafe { Packet::from_raw(bindings::side_netdev_alloc_skb(device.as_ptr(), len)) }
     }
 
-    /// What a driver may know of the packet.
-    pub(crate) fn meta(&self) -> TxMeta {
-        let mut meta = TxMeta::default();
-        // SAFETY: a live packet.
-        unsafe { bindings::side_skb_tx_meta(self.0.as_ptr(), &mut meta) };
-        meta
+    /// A look at the packet on its way out.
+    #[inline(always)]
+    pub(crate) fn outgoing(&self) -> Outgoing<'_> {
+        // SAFETY: a live packet, whose shared information lies at its end.
+        unsafe {
+            let skb = self.0.as_ref();
+            let shared = skb.head.add(skb.end as usize).cast();
+            Outgoing {
+                skb,
+                shared: &*shared,
+            }
+        }
     }
 
     /// The bytes of the linear part.
@@ -56,7 +124,7 @@ impl Packet {
         }
     }
 
-    /// The bytes of fragment `n`, which is below `nr_frags` of [`Packet::meta`]; the fragments are
+    /// The bytes of fragment `n`, which is below `nr_frags` of [`Outgoing::shared`]; the fragments are
     /// readable.
     pub(crate) fn fragment(&self, n: u32) -> &[u8] {
         let mut len = 0;

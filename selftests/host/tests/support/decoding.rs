@@ -144,12 +144,9 @@ fn packets(input: &mut Input<'_>) {
         assert!((u64::from(packet::ETH_HLEN)..=u64::from(packet::MAX_FRAME)).contains(&total));
     }
     assert!(packet::header_length(input.0) <= input.0.len());
-    let offset = packet::moved(
-        input.number() as u16,
-        input.number() as u32,
-        input.number() as u32,
-    );
-    let _ = offset;
+    let offset = input.number() as u16;
+    let moved = packet::Moved::new(input.number() as u32, input.number() as u32);
+    let _ = moved.offset(offset);
     let value = input.number();
     assert!((-4095..=0).contains(&packet::status(value)));
     assert!((-4095..=9).contains(&packet::status_up_to(value, 9)));
