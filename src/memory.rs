@@ -8,9 +8,10 @@ use crate::heap::{BadFree, Heap};
 use crate::pages::{Kind, Mapping, Perm, View};
 use crate::side_stubs::arguments::{self, Claims, Use};
 use crate::side_stubs::contract::*;
-use crate::side_stubs::rings::{IOVA_PAGES, IOVA_SLOTS};
+use crate::side_stubs::rings::{IOVA_PAGES, IOVA_SLOTS, POOL_ENTRIES};
 use crate::sys::access::{
-    self, bytes_of, bytes_of_mut, quietly, zeroed, Fault, Pages, Plain, SharedWord, Window, PAGE,
+    self, bytes_of, bytes_of_mut, quietly, zeroed, Fault, Pages, Parts, Plain, SharedWord, Window,
+    PAGE,
 };
 use crate::sys::{cpu, lock::BhLock};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,6 +28,8 @@ pub(crate) struct VirtualCpu {
     pub(crate) local: SharedWord,
     /// Calls in the ring of deferred calls.
     pub(crate) ring_count: SharedWord,
+    /// How many buffers each of its two pools has, as the driver says, and their places.
+    pub(crate) pools: [(SharedWord, Parts<8>); 2],
     /// Where the calls of the running upcall begin in the ring, behind those that the kernel has
     /// not carried out yet when an upcall begins inside another one's drain.
     pub(crate) ring_base: AtomicU64,
@@ -116,12 +119,18 @@ impl Memory {
     fn new_cpu(&self, n: u64, stack_guard: u64) -> Result<VirtualCpu> {
         let pages = Pages::new((VCPU_SIZE / PAGE).trailing_zeros())?;
         let gs = n * VCPU_STRIDE;
+        let pool = |class: usize| -> Result<_> {
+            let count = SharedWord::new(&pages, VCPU_POOL_COUNT[class])?;
+            let places = Window::new(&pages).parts(VCPU_POOL[class], POOL_ENTRIES);
+            Ok((count, places.map_err(|_| EINVAL)?))
+        };
         let cpu = VirtualCpu {
             preempt_count: SharedWord::new(&pages, VCPU_PREEMPT_COUNT)?,
             irq_disabled: SharedWord::new(&pages, VCPU_IRQ_DISABLED)?,
             pending: SharedWord::new(&pages, VCPU_PENDING)?,
             local: SharedWord::new(&pages, VCPU_LOCAL)?,
             ring_count: SharedWord::new(&pages, VCPU_RING_COUNT)?,
+            pools: [pool(0)?, pool(1)?],
             ring_base: AtomicU64::new(0),
             polled: AtomicU64::new(0),
             scheduled: AtomicU64::new(0),

@@ -275,14 +275,17 @@ pub(super) fn free_place(domain: &Domain, class: usize) -> Option<(&VirtualCpu, 
         return None;
     }
     let cpu = domain.memory.cpu(cpu::id())?;
-    let count = left(cpu.window.word(VCPU_POOL_COUNT[class]));
+    let count = left(cpu.pools[class].0.get());
     (count < POOL_ENTRIES).then_some((cpu, count))
 }
 
 /// Puts the buffer at `handle` into the place that [`free_place`] gave.
 pub(super) fn put(cpu: &VirtualCpu, class: usize, place: u64, handle: u64) {
-    cpu.window.set_word(VCPU_POOL[class] + place * 8, handle);
-    cpu.window.set_word(VCPU_POOL_COUNT[class], place + 1);
+    let (count, places) = &cpu.pools[class];
+    if let Some(place) = places.get(place) {
+        place.set::<_, 0>(handle);
+    }
+    count.set(place + 1);
 }
 
 /// Fills the pools of the running CPU for an upcall that may take buffers from them. Bottom halves
@@ -292,7 +295,8 @@ pub(crate) fn fill(domain: &Arc<Domain>, cpu: &VirtualCpu) {
         if !domain.buffers.wanted[class].load(Ordering::Relaxed) {
             continue;
         }
-        let count = left(cpu.window.word(VCPU_POOL_COUNT[class]));
+        let (on_hand, places) = &cpu.pools[class];
+        let count = left(on_hand.get());
         if count > POOL_ENTRIES / 2 {
             continue;
         }
@@ -301,9 +305,11 @@ pub(crate) fn fill(domain: &Arc<Domain>, cpu: &VirtualCpu) {
             let Some(handle) = super::skb::prepared(domain, class) else {
                 break;
             };
-            cpu.window.set_word(VCPU_POOL[class] + filled * 8, handle);
+            if let Some(place) = places.get(filled) {
+                place.set::<_, 0>(handle);
+            }
             filled += 1;
         }
-        cpu.window.set_word(VCPU_POOL_COUNT[class], filled);
+        on_hand.set(filled);
     }
 }

@@ -33,13 +33,14 @@ fn take(
     alloc: impl FnOnce(u32) -> Option<Packet>,
 ) -> Result<Option<Packet>, Violation> {
     let handle = skb.address;
-    let (pulled, end) = {
+    let before = {
         let held = skb.held.lock();
         match held.0 {
             Held::Receive { pulled } => (pulled, held.1),
             _ => return Err(Violation::new("skb-not-received", handle)),
         }
     };
+    let (pulled, end) = before;
     // One look at each field of the shadow: everything is decided from these copies.
     let shadow = skb.window.part::<SKB_SIZE>(0)?;
     let data: u64 = shadow.get::<_, SKB_DATA>();
@@ -49,9 +50,10 @@ fn take(
     );
     let mac: u16 = shadow.get::<_, SKB_MAC>();
     // A local `eth_type_trans` shows by the header's place only.
-    let behind = data.wrapping_sub(u64::from(packet::ETH_HLEN) + skb.head());
-    let pulled = pulled || behind == u64::from(mac);
-    let frame = packet::received(skb.head(), end, data, len, data_len, pulled)
+    let head = skb.head();
+    let header = head.wrapping_add(mac.into());
+    let pulled = pulled || data == header.wrapping_add(packet::ETH_HLEN.into());
+    let frame = packet::received(head, end, data, len, data_len, pulled)
         .map_err(|rule| Violation::new(rule, len.into()))?;
     let (fragments, hwtstamp) = skb.shared(domain, end)?;
     let bits = [
@@ -86,7 +88,7 @@ fn take(
     // The driver has given the buffer away whatever came of it.
     let mut built = built?;
     match polls {
-        true => skb::recycle(domain, skb, fragments)?,
+        true => skb::recycle(domain, skb, before, fragments)?,
         false => skb::let_go(domain, skb, true, Some(fragments))?,
     }
     match &mut built {

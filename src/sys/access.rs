@@ -353,6 +353,11 @@ pub(crate) struct Parts<const N: usize> {
     count: u64,
 }
 
+// SAFETY: see `Window`.
+unsafe impl<const N: usize> Send for Parts<N> {}
+// SAFETY: as above.
+unsafe impl<const N: usize> Sync for Parts<N> {}
+
 impl<const N: usize> Parts<N> {
     /// Number `n`.
     #[inline(always)]
