@@ -10,10 +10,12 @@ pub struct Limits {
     pub lock_ms: u64,
     /// Interrupts a second of one number.
     pub irqs: u64,
-    /// Transmit timeouts one after the other, with no packet sent between them.
+    /// Transmit timeouts one after the other, with no packet sent between them or within 30 s of each other.
     pub stalls: u64,
     /// Milliseconds in which an interface sends and hears nothing.
     pub silence_ms: u64,
+    /// Milliseconds for which a driver may keep packets that it was given to send.
+    pub sent_ms: u64,
     /// Bytes of live heap objects.
     pub heap: u64,
     /// Packet buffers.
@@ -27,11 +29,12 @@ pub struct Limits {
 }
 
 /// The bounds by name, for reading and writing.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     "lock_ms",
     "irqs",
     "stalls",
     "silence_ms",
+    "sent_ms",
     "heap",
     "packets",
     "mappings",
@@ -46,6 +49,7 @@ impl Limits {
         irqs: 500_000,
         stalls: 3,
         silence_ms: 30_000,
+        sent_ms: 30_000,
         heap: 512 << 20,
         packets: 1 << 17,
         mappings: 1 << 17,
@@ -59,6 +63,7 @@ impl Limits {
             "irqs" => &mut self.irqs,
             "stalls" => &mut self.stalls,
             "silence_ms" => &mut self.silence_ms,
+            "sent_ms" => &mut self.sent_ms,
             "heap" => &mut self.heap,
             "packets" => &mut self.packets,
             "mappings" => &mut self.mappings,
@@ -118,6 +123,32 @@ pub struct Held {
     pub timers: u64,
     /// Milliseconds for which the lock has been held that is held longest.
     pub lock_ms: u64,
+    /// Packets to send of interfaces that have a carrier.
+    pub to_send: ToSend,
+}
+
+/// Packets that a driver was given to send and has not freed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ToSend {
+    /// How many.
+    pub count: u64,
+    /// The turn of the first of them, among all packets that were handed over.
+    pub first: u64,
+}
+
+impl Default for ToSend {
+    fn default() -> Self {
+        let first = u64::MAX;
+        ToSend { count: 0, first }
+    }
+}
+
+impl ToSend {
+    /// Adds the packet of `turn`.
+    pub fn add(&mut self, turn: u64) {
+        self.count += 1;
+        self.first = self.first.min(turn);
+    }
 }
 
 /// Counts events a second.
@@ -208,6 +239,73 @@ impl Hearing {
         let exceeds = bound != 0 && self.silent > bound && !self.tried;
         self.tried |= exceeds;
         exceeds.then_some(self.silent)
+    }
+}
+
+/// Counts how often in a row the stack finds a transmit queue that stands still.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Stalls {
+    count: u64,
+    last: u64,
+}
+
+impl Stalls {
+    /// A queue stands still at `now` (ns); `sent` says whether the driver has let go of packets as sent since the last
+    /// time. Many do in a reset of the card, so that alone is no progress: it is where the queue then ran for a while.
+    /// Returns the count if there are more than `bound` in a row. 0 is no bound.
+    pub fn found(&mut self, now: u64, sent: bool, bound: u64) -> Option<u64> {
+        if sent && now.saturating_sub(self.last) > 30_000_000_000 {
+            self.count = 0;
+        }
+        (self.count, self.last) = (self.count + 1, now);
+        (bound != 0 && self.count > bound).then_some(self.count)
+    }
+}
+
+/// Notices packets that a driver keeps. It is to free what it sent in finite time, or sockets that wait for room stand
+/// still (Documentation/networking/driver.rst); the stack's own watchdog looks at queues that the driver has stopped only.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Keeping {
+    driver: u64,
+    looked: u64,
+    /// Moments, the latest first, and the turn of the packet that came next then.
+    marks: [(u64, u64); 3],
+    tried: bool,
+}
+
+impl Keeping {
+    /// So many packets a driver may keep for as long as it likes: some ask for an interrupt at each 16th only.
+    const FEW: u64 = 32;
+
+    /// A look at `now` (ns) at the driver number `driver`: what it has to send, and the turn of the packet that comes
+    /// `next`. Returns for how many ms at least it has had the first, if that is more than `bound`, once until it has
+    /// but few: a link that is paused is no better after a restart. 0 is no bound. To be called about once a second.
+    pub fn look(
+        &mut self,
+        now: u64,
+        driver: u64,
+        to_send: ToSend,
+        next: u64,
+        bound: u64,
+    ) -> Option<u64> {
+        // A look that comes late says nothing about the time before.
+        if self.driver != driver || now.saturating_sub(self.looked) > 3_000_000_000 {
+            self.marks = [(now, next), (now, 0), (now, 0)];
+        }
+        (self.driver, self.looked) = (driver, now);
+        let [latest, before, _] = self.marks;
+        if now.saturating_sub(latest.0) / 500_000 >= bound {
+            self.marks = [(now, next), latest, before];
+        }
+        if to_send.count < Self::FEW {
+            self.tried = false;
+            return None;
+        }
+        let then = self.marks.iter().filter(|mark| to_send.first < mark.1);
+        let kept = now.saturating_sub(then.map(|mark| mark.0).min()?) / 1_000_000;
+        let exceeds = bound != 0 && kept > bound && !self.tried;
+        self.tried |= exceeds;
+        exceeds.then_some(kept)
     }
 }
 
@@ -320,6 +418,70 @@ mod tests {
         for n in 0..100 {
             assert_eq!(hearing.look(n * 1_000_000_000, 1, n, false, 0), None);
         }
+    }
+
+    /// When packets are noticed that are kept, at a bound of 10 s and ten packets a second, of `seconds` looks at the
+    /// driver number `driver`; `first` says which is the first that is not freed, by the second.
+    fn notices(
+        keeping: &mut Keeping,
+        from: u64,
+        seconds: u64,
+        driver: u64,
+        first: impl Fn(u64) -> u64,
+    ) -> Vec<u64> {
+        let look = |n: &u64| {
+            let (next, first) = (n * 10, first(*n));
+            let count = next.saturating_sub(first);
+            let to_send = ToSend { count, first };
+            keeping
+                .look(n * 1_000_000_000, driver, to_send, next, 10_000)
+                .is_some()
+        };
+        (from..from + seconds).filter(look).collect()
+    }
+
+    #[test]
+    fn packets_that_are_kept_are_noticed_once() {
+        let mut keeping = Keeping::default();
+        // Few of them, and many that each go after some seconds.
+        assert!(notices(&mut keeping, 1, 60, 1, |n| n * 10 - 5).is_empty());
+        assert!(notices(&mut keeping, 61, 60, 1, |n| n * 10 - 80).is_empty());
+        // From second 130 on none is freed; the next driver frees none either.
+        assert!(notices(&mut keeping, 121, 9, 1, |n| n * 10).is_empty());
+        let noticed = notices(&mut keeping, 130, 60, 1, |_| 1300);
+        assert!(
+            noticed.len() == 1 && (141..=146).contains(&noticed[0]),
+            "{noticed:?}"
+        );
+        assert!(notices(&mut keeping, 190, 60, 2, |_| 1300).is_empty());
+        // It does, and then no more.
+        assert!(notices(&mut keeping, 250, 5, 2, |n| n * 10).is_empty());
+        assert_eq!(notices(&mut keeping, 255, 60, 2, |_| 2550).len(), 1);
+        // What nobody looked at for long, as in a suspend, is not counted; and there need be no bound.
+        let mut keeping = Keeping::default();
+        let many = ToSend {
+            count: 99,
+            first: 0,
+        };
+        assert_eq!(keeping.look(1_000_000_000, 1, many, 99, 10_000), None);
+        assert_eq!(keeping.look(99_000_000_000, 1, many, 99, 10_000), None);
+        for n in 100..200 {
+            assert_eq!(keeping.look(n * 1_000_000_000, 1, many, 99, 0), None);
+        }
+    }
+
+    #[test]
+    fn stalls_in_a_row_are_counted() {
+        let second = 1_000_000_000;
+        let finds = |apart: u64, sent: bool, bound: u64| {
+            let mut stalls = Stalls::default();
+            let found = |n: &u64| stalls.found(n * apart * second, sent, bound).is_some();
+            (1..10).filter(found).collect::<Vec<_>>()
+        };
+        assert_eq!(finds(100, false, 3), [4, 5, 6, 7, 8, 9]);
+        // A reset frees what was in the ring, and nothing is better.
+        assert_eq!(finds(6, true, 3), [4, 5, 6, 7, 8, 9]);
+        assert!(finds(31, true, 3).is_empty() && finds(1, false, 0).is_empty());
     }
 
     #[test]

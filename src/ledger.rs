@@ -61,12 +61,17 @@ pub(crate) fn lines(domain: &Domain) -> [Line; 13] {
 
 /// What the watchdogs look at.
 pub(crate) fn held(domain: &Domain) -> Held {
-    let skb::Count { received, sent } = domain.skb.count();
+    let skb::Count {
+        received,
+        sent,
+        to_send,
+    } = domain.skb.count();
     Held {
         heap: domain.memory.usage().heap_live,
         packets: received + sent,
         mappings: domain.dma.count().0,
         timers: (domain.timer.count() + domain.work.count()) as u64,
         lock_ms: domain.net.lock_held_ms(),
+        to_send,
     }
 }

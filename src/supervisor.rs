@@ -11,11 +11,13 @@ use crate::call::Violation;
 use crate::domain::Domain;
 use crate::driver::{Driver, Source};
 use crate::fault_handler::recovery::Decision;
+use crate::fault_handler::watch::Keeping;
 use crate::ledger;
 use crate::lifecycle;
 use crate::load;
 use crate::report::Death;
 use crate::side_stubs::handlers::net::NetDevice;
+use crate::side_stubs::handlers::transmit;
 use crate::sys::cpu;
 use crate::sys::defer::{self, Reserved, LOADING};
 use crate::sys::trace;
@@ -218,6 +220,7 @@ pub(crate) fn watch(domain: Arc<Domain>) {
     };
     // The first domain may end long before the driver is unloaded.
     drop(domain);
+    let mut keeping = Keeping::default();
     loop {
         for _ in 0..10 {
             cpu::sleep_ms(100);
@@ -229,11 +232,24 @@ pub(crate) fn watch(domain: Arc<Domain>) {
         let Some(domain) = driver.domain().filter(|domain| !domain.is_dead()) else {
             continue;
         };
-        if let Some((rule, value)) = driver.limits().check(&ledger::held(&domain)) {
-            domain.breach("watchdog", Violation::new(rule, value));
+        let (limits, held) = (driver.limits(), ledger::held(&domain));
+        let ends = |rule, value| domain.breach("watchdog", Violation::new(rule, value));
+        if let Some((rule, value)) = limits.check(&held) {
+            ends(rule, value);
         }
-        if let Some(silent) = domain.net.silence_ms(driver.limits().silence_ms) {
-            domain.breach("watchdog", Violation::new("receive-stall", silent));
+        let next = transmit::turn_now();
+        let kept = keeping.look(
+            cpu::now(),
+            domain.number,
+            held.to_send,
+            next,
+            limits.sent_ms,
+        );
+        if let Some(kept) = kept {
+            ends("transmit-stall", kept);
+        }
+        if let Some(silent) = domain.net.silence_ms(limits.silence_ms) {
+            ends("receive-stall", silent);
         }
     }
 }

@@ -2,7 +2,8 @@
 /*
  * A driver whose queue comes to a stand: it takes packets and completes none. `repair` says what it
  * does when the stack's watchdog calls it: 0 nothing, 1 it drops what it has and stops again, 2 it
- * completes everything and works from then on; 3 it completes every packet from the beginning, and hears nothing. It refuses to run in the kernel itself.
+ * completes everything and works from then on; 3 it completes every packet from the beginning, and hears nothing; 4 it
+ * never stops the queue, and completes nothing; 5 as 1, and says of what it drops that it was sent. It refuses to run in the kernel itself.
  *
  * This is C because the payload stands for the C drivers that SIDE is made for.
  */
@@ -16,6 +17,7 @@ module_param(repair, int, 0444);
 
 static struct net_device *netdev;
 static struct sk_buff *taken[4];
+static struct sk_buff_head hoard;
 static unsigned int count;
 static bool repaired;
 
@@ -23,6 +25,10 @@ static netdev_tx_t transmit(struct sk_buff *skb, struct net_device *unused)
 {
 	if (repaired || repair == 3) {
 		dev_consume_skb_any(skb);
+		return NETDEV_TX_OK;
+	}
+	if (repair == 4) {
+		__skb_queue_tail(&hoard, skb);
 		return NETDEV_TX_OK;
 	}
 	taken[count++] = skb;
@@ -35,6 +41,8 @@ static void let_go(void)
 {
 	while (count)
 		dev_kfree_skb_any(taken[--count]);
+	while (!skb_queue_empty(&hoard))
+		dev_kfree_skb_any(__skb_dequeue(&hoard));
 }
 
 static void timed_out(struct net_device *unused, unsigned int queue)
@@ -46,9 +54,10 @@ static void timed_out(struct net_device *unused, unsigned int queue)
 		netif_wake_queue(netdev);
 		break;
 	case 2:
+	case 5:
 		while (count)
 			dev_consume_skb_any(taken[--count]);
-		repaired = true;
+		repaired = repair == 2;
 		netif_wake_queue(netdev);
 		break;
 	}
@@ -79,6 +88,7 @@ static int probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	int status;
 
+	__skb_queue_head_init(&hoard);
 	netdev = alloc_etherdev(0);
 	if (!netdev)
 		return -ENOMEM;

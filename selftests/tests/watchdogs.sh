@@ -77,6 +77,7 @@ stalls() {
 }
 check "a queue that stands still, and a driver that does nothing about it" stalls 0
 check "a queue that stands still again after each repair" stalls 1
+check "a queue that does, with packets that count as sent in each repair" stalls 5
 repairs() {
 	local n status=1
 	stall_up 2 || return 1
@@ -107,6 +108,23 @@ deaf() {
 	return $status
 }
 check "an interface that sends and hears nothing" deaf
+# hoards: its queue is never stopped, so only what it keeps shows it; started afresh once, and not again while the next
+# one does the same.
+hoards() {
+	local n status=1
+	stall_up 4 && echo "sent_ms 3000 silence_ms 0" >$SIDE/side_stall/watchdogs || return 1
+	for n in $(seq 10); do
+		feed
+		[ "$(cat $SIDE/side_stall/recoveries)" -gt 0 ] && break
+	done
+	ends transmit-stall 1 side_stall || { stall_down; return 1; }
+	for n in $(seq 4); do feed; done
+	echo "$(cat $SIDE/side_stall/recoveries) recoveries"
+	[ "$(cat $SIDE/side_stall/recoveries)" = 1 ] && grep -qx running $SIDE/side_stall/state && status=0
+	stall_down
+	return $status
+}
+check "a driver that keeps what it is given to send" hoards
 no_complaint() { ! dmesg | grep -E 'BUG|WARNING|Oops|lockup|rcu.*stall|hung_task'; }
 check "no complaint of the kernel" no_complaint
 check "rmmod" side_unload

@@ -264,7 +264,7 @@ pub(crate) fn adopt(
     }
     net::synchronize();
     let queues = device.real.real_queues();
-    let link = device.real.state() & STATE_NO_CARRIER == 0;
+    let link = device.real.has_carrier();
     device.veil.bits.store(
         FRESH | QUIET | if link { LINK } else { 0 },
         Ordering::Release,
@@ -644,7 +644,7 @@ impl NetDevice {
         // A driver that dies on its way into sleep has detached the device, and nobody else will attach
         // it again.
         self.real.set_present(true);
-        let had_carrier = self.real.state() & STATE_NO_CARRIER == 0;
+        let had_carrier = self.real.has_carrier();
         if self.veil.has(LINK) && self.real.is_running() {
             self.resend();
         }

@@ -11,6 +11,7 @@
 
 use crate::call::Violation;
 use crate::domain::Domain;
+use crate::fault_handler::watch::Stalls;
 use crate::objects::Table;
 use crate::run::{self, Context};
 use crate::side_stubs::handlers::adopt::{self, Interface, Veil};
@@ -78,8 +79,10 @@ pub(crate) struct NetDevice {
     pub(super) lock_holder: AtomicUsize,
     /// When it took it, in ns.
     pub(super) lock_since: AtomicU64,
-    /// Transmit timeouts since a packet was sent last.
-    pub(crate) stalls: AtomicU32,
+    /// Transmit timeouts in a row.
+    pub(crate) stalls: BhLock<Stalls>,
+    /// The driver has let go of packets as sent since the queue last stood still.
+    pub(crate) sent_some: AtomicBool,
     /// The driver's operations: the words of its tables, read at registration.
     pub(crate) ndo: KVec<AtomicU64>,
     pub(crate) ethtool: KVec<AtomicU64>,
@@ -283,7 +286,8 @@ impl NetDevice {
                 lock_since: AtomicU64::new(0),
                 scheduled: AtomicBool::new(false),
                 heard: AtomicBool::new(false),
-                stalls: AtomicU32::new(0),
+                stalls: BhLock::new(Stalls::default()),
+                sent_some: AtomicBool::new(false),
                 ndo: words(NDO_WORDS)?,
                 ethtool: words(ETHTOOL_WORDS)?,
                 last_stats: BhLock::new([0; STATS_WORDS]),

@@ -146,8 +146,9 @@ impl NetDevice {
     /// times over and sends nothing in between, or its device, is stuck.
     pub(crate) fn tx_timeout(&self, slot: usize, queue: u32) {
         let bound = self.domain.driver().map_or(0, |d| d.limits().stalls);
-        let stalls = u64::from(self.stalls.fetch_add(1, Ordering::Relaxed)) + 1;
-        if bound != 0 && stalls > bound {
+        let sent = self.sent_some.swap(false, Ordering::Relaxed);
+        let found = self.stalls.lock().found(cpu::now(), sent, bound);
+        if let Some(stalls) = found {
             let violation = Violation::new("transmit-stall", stalls);
             return self.domain.breach("ndo_tx_timeout", violation);
         }

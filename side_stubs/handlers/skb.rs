@@ -14,6 +14,7 @@ use super::net::NetDevice;
 use super::slots::Slots;
 use crate::call::{Call, Outcome, Violation};
 use crate::domain::Domain;
+use crate::fault_handler::watch::ToSend;
 use crate::objects::Table;
 use crate::side_stubs::contract::address_to_page;
 use crate::side_stubs::packet::ETH_HLEN;
@@ -69,6 +70,8 @@ pub(crate) enum Held {
 pub(crate) struct Count {
     pub(crate) received: u64,
     pub(crate) sent: u64,
+    /// Those to send of interfaces that have a carrier.
+    pub(crate) to_send: ToSend,
 }
 
 /// One buffer.
@@ -267,11 +270,17 @@ impl State {
         let mut count = Count {
             received: 0,
             sent: 0,
+            to_send: ToSend::default(),
         };
         for (_, skb) in self.table.iter() {
             match &skb.held.lock().0 {
                 Held::Free => {}
-                Held::Transmit { .. } => count.sent += 1,
+                Held::Transmit { device, turn, .. } => {
+                    count.sent += 1;
+                    if device.real.has_carrier() {
+                        count.to_send.add(*turn);
+                    }
+                }
                 Held::Receive { .. } => count.received += 1,
             }
         }
@@ -507,7 +516,7 @@ impl NetDevice {
     fn is_sent(&self, packet: Packet, sent: bool, n: u32, bytes: u32) {
         match sent {
             true => {
-                self.stalls.store(0, Ordering::Relaxed);
+                self.sent_some.store(true, Ordering::Relaxed);
                 packet.consume();
             }
             false => drop(packet),

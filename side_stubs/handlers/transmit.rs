@@ -38,6 +38,11 @@ pub(super) fn next_turn() -> u64 {
     TURNS.fetch_add(1, Ordering::Relaxed)
 }
 
+/// The turn that the packet after all so far will have.
+pub(crate) fn turn_now() -> u64 {
+    TURNS.load(Ordering::Relaxed)
+}
+
 /// What became of a packet.
 pub(crate) enum Verdict {
     /// The driver has it, or it is dropped.

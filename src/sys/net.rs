@@ -176,6 +176,11 @@ impl RealDevice {
         unsafe { bindings::side_netif_running(self.as_ptr()) }
     }
 
+    /// Whether there is a carrier, as far as the stack knows. Any context.
+    pub(crate) fn has_carrier(&self) -> bool {
+        self.state() & STATE_NO_CARRIER == 0
+    }
+
     /// Tells the stack that the carrier was away for a moment, without what a loss would do.
     pub(crate) fn announce_carrier(&self) {
         // SAFETY: a live device; any context.
