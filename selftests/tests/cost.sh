@@ -69,8 +69,8 @@ for wanted in native base optimised; do
 	optimised)
 		ceiling pktgen-tx 10 960
 		ceiling flood-rx 10 760
-		ceiling tcp-tx 30 1900
-		ceiling tcp-rx 18 900
+		ceiling tcp-tx 30 2000
+		ceiling tcp-rx 18 1200
 		check "no fault happened" grep -qx none $SIDE/e1000e/last_fault
 		;;
 	esac
