@@ -5,7 +5,7 @@
 # The trials follow from CAMPAIGN_SEED (1), CAMPAIGN_FIRST (0), CAMPAIGN_TRIALS (60), the driver's
 # file, and what the load executes of it where that is known (selftests/campaign/coverage): a plan of faults in
 # any code has fewer that matter.
-# timeout: 1500
+# timeout: 2400
 # again: a host that stalls can outlast the time limits of a trial
 # vm: --iommu intel --smp 2 --nic e1000e,net=socket --peer /side/selftests/campaign/peer
 . "$(dirname "$0")/../lib.sh"

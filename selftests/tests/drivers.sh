@@ -6,7 +6,7 @@
 # hub. What the emulated card cannot do with the driver in the kernel either is skipped.
 # again: a host that stalls can lose datagrams and delay answers
 # vm: --smp 2 --nic e1000e,net=hub --nic rtl8139,net=hub --nic i82559er,net=hub --nic igb,net=hub --nic e1000,net=hub --nic tulip,net=hub --nic vmxnet3,net=hub --nic pcnet,net=hub --nic ne2k_pci,net=hub
-# timeout: 1500
+# timeout: 2400
 . "$(dirname "$0")/../lib.sh"
 ktap
 
