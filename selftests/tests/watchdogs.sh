@@ -92,39 +92,25 @@ repairs() {
 	return $status
 }
 check "a queue that the driver repairs, as the stack asks it" repairs
-# deaf: started afresh once, and not again while the network is as quiet.
-deaf() {
+# once_only REPAIR BOUNDS RULE: what may be the network's doing. The driver is started afresh once, by that rule, and not
+# again while the next one does the same.
+once_only() {
 	local n status=1
-	stall_up 3 && echo "silence_ms 3000" >$SIDE/side_stall/watchdogs || return 1
+	stall_up "$1" && echo "$2" >$SIDE/side_stall/watchdogs || return 1
 	for n in $(seq 10); do
 		feed
 		[ "$(cat $SIDE/side_stall/recoveries)" -gt 0 ] && break
 	done
-	ends receive-stall 1 side_stall || { stall_down; return 1; }
+	ends "$3" 1 side_stall || { stall_down; return 1; }
 	for n in $(seq 4); do feed; done
 	echo "$(cat $SIDE/side_stall/recoveries) recoveries"
 	[ "$(cat $SIDE/side_stall/recoveries)" = 1 ] && grep -qx running $SIDE/side_stall/state && status=0
 	stall_down
 	return $status
 }
-check "an interface that sends and hears nothing" deaf
-# hoards: its queue is never stopped, so only what it keeps shows it; started afresh once, and not again while the next
-# one does the same.
-hoards() {
-	local n status=1
-	stall_up 4 && echo "sent_ms 3000 silence_ms 0" >$SIDE/side_stall/watchdogs || return 1
-	for n in $(seq 10); do
-		feed
-		[ "$(cat $SIDE/side_stall/recoveries)" -gt 0 ] && break
-	done
-	ends transmit-stall 1 side_stall || { stall_down; return 1; }
-	for n in $(seq 4); do feed; done
-	echo "$(cat $SIDE/side_stall/recoveries) recoveries"
-	[ "$(cat $SIDE/side_stall/recoveries)" = 1 ] && grep -qx running $SIDE/side_stall/state && status=0
-	stall_down
-	return $status
-}
-check "a driver that keeps what it is given to send" hoards
+check "an interface that sends and hears nothing" once_only 3 "silence_ms 3000" receive-stall
+# Its queue is never stopped, so only what it keeps shows it.
+check "a driver that keeps what it is given to send" once_only 4 "sent_ms 3000 silence_ms 0" transmit-stall
 no_complaint() { ! dmesg | grep -E 'BUG|WARNING|Oops|lockup|rcu.*stall|hung_task'; }
 check "no complaint of the kernel" no_complaint
 check "rmmod" side_unload
