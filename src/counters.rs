@@ -8,9 +8,9 @@
 use crate::fault_handler::ring::{Crossing, What};
 use crate::side_stubs::table;
 use crate::sys::cpu;
-use core::sync::atomic::{AtomicU64, AtomicU8, AtomicUsize, Ordering};
+use crate::sys::once::SetOnce;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use kernel::prelude::*;
-use kernel::sync::SetOnce;
 
 /// Kinds of upcalls that are told apart; more share the last slot's count.
 const NAMES: usize = 96;
@@ -26,7 +26,13 @@ const HINTS: usize = 64;
 /// Upcalls by name.
 pub(crate) struct Upcalls {
     slots: KVec<Slot>,
-    hints: [AtomicU8; HINTS],
+    hints: [AtomicU64; HINTS],
+}
+
+/// What a hint says: where a name lies, by the lower half of the address (the upper one is the same for all of a
+/// module), how long it is, and the slot that it has.
+fn hint(name: &'static str, slot: usize) -> u64 {
+    (name.as_ptr() as u64) << 32 | (name.len() as u64 & 0xffff) << 16 | slot as u64
 }
 
 impl Upcalls {
@@ -41,32 +47,31 @@ impl Upcalls {
         }
         Ok(Upcalls {
             slots,
-            hints: [const { AtomicU8::new(0) }; HINTS],
+            hints: [const { AtomicU64::new(0) }; HINTS],
         })
     }
 
     /// Counts one upcall. Returns its slot, which [`Recent::upcall`] notes.
+    #[inline(always)]
     pub(crate) fn count(&self, name: &'static str) -> usize {
-        let hint = &self.hints[name.as_ptr() as usize / 4 % HINTS];
-        let at = usize::from(hint.load(Ordering::Relaxed));
-        if let Some(slot) = self.slots.get(at) {
-            if slot
-                .name
-                .copy()
-                .is_some_and(|known| core::ptr::eq(known, name))
-            {
-                slot.count.fetch_add(1, Ordering::Relaxed);
-                return at;
+        let place = &self.hints[name.as_ptr() as usize / 4 % HINTS];
+        let known = place.load(Ordering::Relaxed);
+        let at = match known ^ hint(name, 0) {
+            at if at < NAMES as u64 => at as usize,
+            _ => {
+                let at = self.slot(name);
+                place.store(hint(name, at), Ordering::Relaxed);
+                at
             }
-        }
-        let at = self.slot(name);
-        hint.store(at as u8, Ordering::Relaxed);
+        };
         if let Some(slot) = self.slots.get(at) {
             slot.count.fetch_add(1, Ordering::Relaxed);
         }
         at
     }
 
+    #[cold]
+    #[inline(never)]
     fn slot(&self, name: &'static str) -> usize {
         for (at, slot) in self.slots.iter().enumerate() {
             match slot.name.as_ref() {

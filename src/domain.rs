@@ -13,9 +13,10 @@ use crate::side_stubs::table;
 use crate::sys::cpu;
 use crate::sys::defer::Reserved;
 use crate::sys::lock::BhLock;
+use crate::sys::once::SetOnce;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use kernel::prelude::*;
-use kernel::sync::{Arc, SetOnce, UniqueArc};
+use kernel::sync::{Arc, UniqueArc};
 
 /// Lines of one domain in the log within five seconds, and reports of its warnings.
 const LINES_MAX: u64 = 500;

@@ -72,6 +72,8 @@ pub(crate) struct Driver {
     history: BhLock<History>,
     fault: BhLock<Option<Fault>>,
     limits: BhLock<Limits>,
+    /// The one of them that each interrupt looks at.
+    irqs: AtomicU64,
     /// Restarts that succeeded, and attempts that did not.
     pub(crate) recoveries: AtomicU64,
     pub(crate) attempts_failed: AtomicU64,
@@ -95,6 +97,7 @@ impl Driver {
             history: BhLock::new(History::new()),
             fault: BhLock::new(None),
             limits: BhLock::new(Limits::DEFAULT),
+            irqs: AtomicU64::new(Limits::DEFAULT.irqs),
             recoveries: AtomicU64::new(0),
             attempts_failed: AtomicU64::new(0),
             died: AtomicU64::new(0),
@@ -314,7 +317,14 @@ impl Driver {
 
     /// Sets the watchdogs' bounds.
     pub(crate) fn set_limits(&self, limits: Limits) {
-        *self.limits.lock() = limits;
+        let mut place = self.limits.lock();
+        *place = limits;
+        self.irqs.store(limits.irqs, Ordering::Relaxed);
+    }
+
+    /// How many interrupts a second one number may have.
+    pub(crate) fn irqs(&self) -> u64 {
+        self.irqs.load(Ordering::Relaxed)
     }
 
     /// Forgets earlier deaths: a user asked for a new start.

@@ -66,10 +66,14 @@ impl Inject {
     }
 
     /// Whether the domain is to end at this crossing, called `name`. Once.
+    #[inline(always)]
     pub(crate) fn strikes(&self, name: &str) -> bool {
-        if !self.armed.load(Ordering::Relaxed) {
-            return false;
-        }
+        self.armed.load(Ordering::Relaxed) && self.strikes_armed(name)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn strikes_armed(&self, name: &str) -> bool {
         let mut target = self.target.lock();
         if &target.name[..target.len] != name.as_bytes() || target.left == 0 {
             return false;

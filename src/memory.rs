@@ -13,14 +13,15 @@ use crate::sys::access::{
     self, bytes_of, bytes_of_mut, quietly, zeroed, Fault, Pages, Parts, Plain, SharedWord, Window,
     PAGE,
 };
-use crate::sys::{cpu, lock::BhLock};
+use crate::sys::{cpu, lock::BhLock, once::SetOnce};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
-use kernel::sync::SetOnce;
 
 /// The kernel's hold on one CPU's virtual state; see the contract for the meaning of each word.
 pub(crate) struct VirtualCpu {
+    /// Which CPU it is of.
+    pub(crate) number: usize,
     pub(crate) preempt_count: SharedWord,
     pub(crate) irq_disabled: SharedWord,
     pub(crate) pending: SharedWord,
@@ -125,6 +126,7 @@ impl Memory {
             Ok((count, places.map_err(|_| EINVAL)?))
         };
         let cpu = VirtualCpu {
+            number: n as usize,
             preempt_count: SharedWord::new(&pages, VCPU_PREEMPT_COUNT)?,
             irq_disabled: SharedWord::new(&pages, VCPU_IRQ_DISABLED)?,
             pending: SharedWord::new(&pages, VCPU_PENDING)?,
@@ -410,8 +412,9 @@ impl Memory {
     /// Takes a stack for an upcall, with the return address `to` in its place near the top. Returns
     /// its number and the address above its top. `here` is the running CPU, if bottom halves are off until
     /// the stack is given back.
-    pub(crate) fn stack(&self, here: Option<usize>, to: u64) -> Result<(u16, u64)> {
-        if let Some(cpu) = here.and_then(|n| self.cpu(n)) {
+    #[inline(always)]
+    pub(crate) fn stack(&self, here: Option<&VirtualCpu>, to: u64) -> Result<(u16, u64)> {
+        if let Some(cpu) = here {
             if cpu.at_home.load(Ordering::Relaxed) {
                 if let Some((n, window)) = cpu.home.copy() {
                     cpu.at_home.store(false, Ordering::Relaxed);
@@ -420,6 +423,12 @@ impl Memory {
                 }
             }
         }
+        self.common_stack(to)
+    }
+
+    /// A stack that is no CPU's own.
+    #[inline(never)]
+    fn common_stack(&self, to: u64) -> Result<(u16, u64)> {
         let mut stacks = self.stacks.lock();
         if let Some(n) = stacks.free.pop() {
             if let Some((_, window)) = stacks.made.get(usize::from(n)) {
@@ -450,8 +459,9 @@ impl Memory {
     }
 
     /// Gives back a stack that was taken with the same `here`.
-    pub(crate) fn unstack(&self, here: Option<usize>, n: u16) {
-        if let Some(cpu) = here.and_then(|n| self.cpu(n)) {
+    #[inline(always)]
+    pub(crate) fn unstack(&self, here: Option<&VirtualCpu>, n: u16) {
+        if let Some(cpu) = here {
             let home = cpu.home.as_ref().is_some_and(|(home, _)| *home == n);
             if home || (cpu.home.as_ref().is_none() && self.settle_stack(cpu, n)) {
                 cpu.at_home.store(true, Ordering::Relaxed);

@@ -70,6 +70,8 @@ pub(crate) struct Upcall<'a> {
     pub(crate) frame: Frame,
     /// Bounds of the driver's stack: lowest usable address, and one past the highest.
     pub(crate) stack: (u64, u64),
+    /// This CPU's state in an atomic upcall, which stays on its CPU.
+    here: Option<&'a VirtualCpu>,
     /// Bottom halves are off on behalf of the driver.
     held: bool,
     /// The CPU of the last stay in ring 3: with interrupts on the task may have moved since.
@@ -121,6 +123,7 @@ fn charged(taken: u64) -> u64 {
 /// Calls `function` of the driver with up to six arguments and returns its `rax`.
 ///
 /// Never with interrupts off. `Process` may sleep.
+#[inline(always)]
 pub(crate) fn upcall(
     domain: &Arc<Domain>,
     name: &'static str,
@@ -128,7 +131,7 @@ pub(crate) fn upcall(
     args: &[u64],
     context: Context,
 ) -> Result<u64, Ended> {
-    one(domain, name, function, args, context, &mut 0)
+    one(domain, name, function, &registers(args), context, &mut 0)
 }
 
 /// As [`upcall`], and returns with it for how many ns the CPU was the upcall's, if it was an atomic one: what
@@ -141,24 +144,35 @@ pub(crate) fn measured(
     context: Context,
 ) -> (Result<u64, Ended>, u64) {
     let (begin, mut span) = (cpu::stopwatch(), 0);
-    let result = one(domain, name, function, args, context, &mut span);
+    let result = one(domain, name, function, &registers(args), context, &mut span);
     let around = cpu::stopwatch().saturating_sub(begin).saturating_sub(span);
     (result, span + charged(around))
 }
 
+/// The registers that take the arguments of a call: six, and no upcall has more.
+#[inline(always)]
+fn registers(args: &[u64]) -> [u64; 6] {
+    let mut registers = [0; 6];
+    for (register, arg) in registers.iter_mut().zip(args) {
+        *register = *arg;
+    }
+    registers
+}
+
 /// One upcall. `span` is set to what was charged for it if it was an atomic one, in ns.
+#[inline(never)]
 fn one(
     domain: &Arc<Domain>,
     name: &'static str,
     function: u64,
-    args: &[u64],
+    args: &[u64; 6],
     context: Context,
     span: &mut u64,
 ) -> Result<u64, Ended> {
     if domain.is_dead() {
         return Err(Ended);
     }
-    if cpu::irqs_disabled() || args.len() > 6 {
+    if cpu::irqs_disabled() {
         pr_err!(
             "{}: upcall {} refused: interrupts are off\n",
             domain.name(),
@@ -176,116 +190,100 @@ fn one(
         domain.breach(name, Violation::new("nested-too-deep", left as u64));
         return Err(Ended);
     }
+    if context == Context::Process {
+        return carry_out(domain, name, function, args, None, span);
+    }
     // Bottom halves stay off for the whole of an atomic upcall, so that this CPU's virtual state is this
     // upcall's alone. The caller's own context may be RCU only, but mostly they are off already.
-    let atomic = context == Context::Atomic;
-    let lets_in = atomic && !cpu::bh_off();
+    let lets_in = !cpu::bh_off();
     if lets_in {
         cpu::bh_disable();
     }
-    let here = atomic.then(cpu::id);
-    let Ok((stack, top)) = domain.memory.stack(here, stub_address(STUB_RETURN)) else {
-        if lets_in {
-            cpu::bh_enable();
+    let result = match domain.memory.cpu(cpu::id()) {
+        Some(here) => carry_out(domain, name, function, args, Some(here), span),
+        None => {
+            domain.exhausted(name, "CPUs");
+            Err(Ended)
         }
-        domain.exhausted(name, "stacks");
-        return Err(Ended);
     };
-    domain.enter();
-    let slot = domain.upcalls.count(name);
-    let start = cpu::stopwatch();
-    let mut frame = Frame::default();
-    let mut padded = [0; 6];
-    padded[..args.len()].copy_from_slice(args);
-    let [first, second, third, ..] = padded;
-    domain.recent.upcall(slot, start, [first, second, third]);
-    [
-        frame.rdi, frame.rsi, frame.rdx, frame.rcx, frame.r8, frame.r9,
-    ] = padded;
-    frame.rip = function;
-    frame.rsp = top - STACK_RETURN;
-    let mut upcall = Upcall {
-        domain,
-        name,
-        context,
-        frame,
-        stack: (top - STACK_SIZE, top),
-        held: false,
-        cpu: 0,
-        used: 0,
-        span: 0,
-        spun: 0,
-        began: if atomic { 0 } else { cpu::now() },
-        left: start,
-        fresh: true,
-    };
-    let outer = (!atomic).then(|| domain.net.begin_upcall());
-    let mut result = upcall.run();
-    *span = upcall.span;
-    domain.net.pay();
-    if let Some(outer) = outer {
-        if domain.net.end_upcall(outer) && result.is_ok() {
-            domain.breach(name, Violation::new("left-locked", 0));
-            result = Err(Ended);
-        }
-        // Work and the like stop and start transmit queues by plain stores.
-        domain.net.after_upcall();
-    }
-    domain.memory.unstack(here, stack);
-    domain.leave();
     if lets_in {
         cpu::bh_enable();
     }
     result
 }
 
-impl Upcall<'_> {
-    fn run(&mut self) -> Result<u64, Ended> {
-        let atomic = self.context == Context::Atomic;
-        let cpu_number = cpu::id();
-        let saved = self.domain.memory.cpu(cpu_number).map(|v| {
-            let saved = (v.preempt_count.get(), v.irq_disabled.get(), v.local.get());
-            if atomic {
-                v.preempt_count.set(PREEMPT_COUNT_IDLE | SOFTIRQ_OFFSET);
-                v.irq_disabled.set(0);
-                drain::begin(self.domain, v);
-            }
-            saved
-        });
-        let result = match atomic {
-            true => self.nested(cpu_number),
-            false => self.turns(),
-        };
-        if atomic {
-            let v = self.domain.memory.cpu(cpu_number);
-            if let (Some(v), Some((count, flag, local))) = (v, saved) {
-                v.preempt_count.set(count);
-                v.irq_disabled.set(flag);
-                v.local.set(local);
-            }
-        } else if self.held {
-            // The driver left with a lock held or interrupts virtually off: its own mistake, which
-            // must not reach the next upcall on this CPU.
-            if let Some(v) = self.domain.memory.cpu(cpu::id()) {
-                v.preempt_count.set(PREEMPT_COUNT_IDLE);
-                v.irq_disabled.set(0);
-            }
-            self.held = false;
-            cpu::bh_enable();
-            if result.is_ok() {
-                self.domain
-                    .breach(self.name, Violation::new("left-atomic", 0));
-                return Err(Ended);
-            }
+/// The upcall itself. `here` is this CPU's state if it is an atomic one: bottom halves are off.
+#[inline(always)]
+fn carry_out(
+    domain: &Arc<Domain>,
+    name: &'static str,
+    function: u64,
+    args: &[u64; 6],
+    here: Option<&VirtualCpu>,
+    span: &mut u64,
+) -> Result<u64, Ended> {
+    let Ok((stack, top)) = domain.memory.stack(here, stub_address(STUB_RETURN)) else {
+        domain.exhausted(name, "stacks");
+        return Err(Ended);
+    };
+    domain.enter();
+    let start = cpu::stopwatch();
+    let [rdi, rsi, rdx, rcx, r8, r9] = *args;
+    let slot = domain.upcalls.count(name);
+    domain.recent.upcall(slot, start, [rdi, rsi, rdx]);
+    let mut upcall = Upcall {
+        domain,
+        name,
+        context: match here {
+            Some(_) => Context::Atomic,
+            None => Context::Process,
+        },
+        frame: Frame {
+            rdi,
+            rsi,
+            rdx,
+            rcx,
+            r8,
+            r9,
+            rip: function,
+            rsp: top - STACK_RETURN,
+            ..Frame::default()
+        },
+        stack: (top - STACK_SIZE, top),
+        here,
+        held: false,
+        cpu: 0,
+        used: 0,
+        span: 0,
+        spun: 0,
+        began: match here {
+            Some(_) => 0,
+            None => cpu::now(),
+        },
+        left: start,
+        fresh: true,
+    };
+    let result = match here {
+        Some(here) => {
+            let result = upcall.atomic(here);
+            *span = upcall.span;
+            domain.net.pay();
+            result
         }
-        result
-    }
+        None => upcall.process(),
+    };
+    domain.memory.unstack(here, stack);
+    domain.leave();
+    result
+}
 
-    /// As [`Upcall::turns`], on top of the atomic upcalls that this CPU is in. Bottom halves are off.
-    fn nested(&mut self, cpu_number: usize) -> Result<u64, Ended> {
-        // A CPU beyond the table is refused by the first turn.
-        let Some(nested) = NESTED.get(cpu_number) else {
-            return self.turns();
+impl Upcall<'_> {
+    /// An atomic upcall on the CPU of `here`, on top of those that this CPU is in.
+    #[inline(always)]
+    fn atomic(&mut self, here: &VirtualCpu) -> Result<u64, Ended> {
+        let Some(nested) = NESTED.get(here.number) else {
+            self.domain.exhausted(self.name, "CPUs");
+            return Err(Ended);
         };
         let depth = nested.load(Ordering::Relaxed);
         if depth >= NESTED_MAX {
@@ -294,9 +292,51 @@ impl Upcall<'_> {
             return Err(Ended);
         }
         nested.store(depth + 1, Ordering::Relaxed);
+        let count = here.preempt_count.get();
+        let flag = here.irq_disabled.get();
+        let local = here.local.get();
+        here.preempt_count.set(PREEMPT_COUNT_IDLE | SOFTIRQ_OFFSET);
+        here.irq_disabled.set(0);
+        drain::begin(self.domain, here);
         let result = self.turns();
+        here.preempt_count.set(count);
+        here.irq_disabled.set(flag);
+        here.local.set(local);
         nested.store(depth, Ordering::Relaxed);
         result
+    }
+
+    /// An upcall that may sleep.
+    #[inline(never)]
+    fn process(&mut self) -> Result<u64, Ended> {
+        let net = &self.domain.net;
+        let outer = net.begin_upcall();
+        let mut result = self.turns();
+        if self.held {
+            // The driver left with a lock held or interrupts virtually off: its own mistake, which
+            // must not reach the next upcall on this CPU.
+            if let Some(v) = self.domain.memory.cpu(cpu::id()) {
+                v.preempt_count.set(PREEMPT_COUNT_IDLE);
+                v.irq_disabled.set(0);
+            }
+            self.held = false;
+            cpu::bh_enable();
+            result = result.and_then(|_| Err(self.left("left-atomic")));
+        }
+        net.pay();
+        if net.end_upcall(outer) {
+            result = result.and_then(|_| Err(self.left("left-locked")));
+        }
+        // Work and the like stop and start transmit queues by plain stores.
+        net.after_upcall();
+        result
+    }
+
+    /// Ends the domain since the upcall has left something held, by the rule of this name.
+    #[cold]
+    fn left(&self, rule: &'static str) -> Ended {
+        self.domain.breach(self.name, Violation::new(rule, 0));
+        Ended
     }
 
     fn turns(&mut self) -> Result<u64, Ended> {
@@ -319,13 +359,14 @@ impl Upcall<'_> {
             cpu::irq_enable();
             return Next::End;
         }
-        let number = cpu::id();
-        self.cpu = number;
-        let Some(virtual_cpu) = memory.cpu(number) else {
+        // A task may have moved since it left ring 3.
+        let Some(virtual_cpu) = self.here.or_else(|| memory.cpu(cpu::id())) else {
             cpu::irq_enable();
             self.domain.exhausted(self.name, "CPUs");
             return Next::End;
         };
+        let number = virtual_cpu.number;
+        self.cpu = number;
         if let Some(word) = memory.jiffies_word() {
             word.set(cpu::jiffies());
         }
@@ -444,7 +485,17 @@ impl Upcall<'_> {
         self.release_if_over();
     }
 
+    #[inline(always)]
     fn check_budget(&mut self) -> Next {
+        let [_, atomic] = &self.domain.budget;
+        match self.context == Context::Atomic && self.span <= atomic.load(Ordering::Relaxed) {
+            true => Next::Resume,
+            false => self.check_budget_closely(),
+        }
+    }
+
+    #[inline(never)]
+    fn check_budget_closely(&mut self) -> Next {
         let [process, atomic] = &self.domain.budget;
         let death = if self.context == Context::Atomic || self.held {
             let budget = atomic.load(Ordering::Relaxed);

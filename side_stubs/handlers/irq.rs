@@ -27,11 +27,12 @@ use crate::run::{self, Context, Ended};
 use crate::side_stubs::rings::{DIRECT_ENTRY, INTERRUPT_POLLS};
 use crate::sys::irq::{self, Tasklet};
 use crate::sys::lock::BhLock;
+use crate::sys::once::SetOnce;
 use crate::sys::{cpu, pci::PciRef};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
-use kernel::sync::{Arc, ArcBorrow, SetOnce};
+use kernel::sync::{Arc, ArcBorrow};
 
 /// `IRQF_SHARED`, and what else a driver may ask for: `IRQF_PROBE_SHARED`, `IRQF_NO_SUSPEND`,
 /// `IRQF_NO_AUTOEN`.
@@ -203,10 +204,7 @@ impl Irq {
         let Some(driver) = self.domain.driver() else {
             return;
         };
-        let storm = self
-            .rate
-            .lock()
-            .event(cpu::jiffies_ns(), driver.limits().irqs);
+        let storm = self.rate.lock().event(cpu::jiffies_ns(), driver.irqs());
         if let Some(count) = storm {
             let violation = Violation::new("interrupt-storm", count);
             self.domain.breach("irq", violation);

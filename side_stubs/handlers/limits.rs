@@ -33,6 +33,10 @@ impl Finished {
         self.0.fetch_add(packet, Ordering::Relaxed) == 0
     }
 
+    fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
     /// Takes all: packets, and bytes.
     fn take(&self) -> (u32, u32) {
         let all = self.0.swap(0, Ordering::Relaxed);
@@ -126,8 +130,11 @@ impl NetDevice {
 
     /// Tells the stack what was finished on queue `n`.
     pub(crate) fn flush(&self, n: u32) {
-        let _telling = self.limits.telling.lock();
         if let Some(finished) = self.limits.finished.get(n as usize) {
+            if finished.is_empty() {
+                return;
+            }
+            let _telling = self.limits.telling.lock();
             let (packets, bytes) = finished.take();
             if packets != 0 {
                 self.domain.net.owed.fetch_sub(1, Ordering::Relaxed);
@@ -147,10 +154,15 @@ impl NetDevice {
 impl State {
     /// An upcall has ended: tells the stack what its queues are owed. A driver may let go of packets
     /// anywhere, and a queue that its limits have stopped would wait for the next poll.
+    #[inline(always)]
     pub(crate) fn pay(&self) {
-        if self.owed.load(Ordering::Relaxed) == 0 {
-            return;
+        if self.owed.load(Ordering::Relaxed) != 0 {
+            self.pay_all();
         }
+    }
+
+    #[inline(never)]
+    fn pay_all(&self) {
         for (_, device) in self.devices.iter() {
             device.flush_all();
             if self.owed.load(Ordering::Relaxed) == 0 {

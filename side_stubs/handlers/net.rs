@@ -23,10 +23,11 @@ use crate::sys::cpu;
 use crate::sys::lock::BhLock;
 use crate::sys::net::{self, RealDevice, STATS_WORDS};
 use crate::sys::net_layout::*;
+use crate::sys::once::SetOnce;
 use crate::tasks::Tasks;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use kernel::prelude::*;
-use kernel::sync::{Arc, SetOnce};
+use kernel::sync::Arc;
 
 /// Addresses of one list that a driver is shown; beyond that it is told to take all.
 const LIST_MAX: u64 = 512;
@@ -38,7 +39,7 @@ const LOCK_TIMEOUT: u64 = 60_000_000_000;
 const IFF_PROMISC: u32 = 0x100;
 const IFF_ALLMULTI: u32 = 0x200;
 /// The last values that were written into the shadow.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 struct Shown {
     state: u64,
     flags: u32,
@@ -396,6 +397,9 @@ impl NetDevice {
             name: self.name(),
         };
         let mut shown = self.shown.lock();
+        if now == *shown {
+            return;
+        }
         let memory = &self.domain.memory;
         // The shadow is mapped for as long as the domain lives, so the writes succeed.
         if now.state != shown.state {

@@ -3,30 +3,39 @@
 //! The state of this CPU: interrupts, bottom halves, preemption, clocks.
 
 use super::bindings;
+use crate::fault_handler::frame::rflags;
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 extern "C" {
     static __preempt_count: u64;
     static cpu_number: u32;
+    #[link_name = "current_task"]
+    static running_task: u64;
 }
 
-/// Turns interrupts off on this CPU.
+/// Turns interrupts off on this CPU. By the instruction itself: no hypervisor that has to be asked for it runs
+/// SIDE ([`crate::switcher`] refuses Xen PV).
+#[inline(always)]
 pub(crate) fn irq_disable() {
     // SAFETY: always allowed in kernel mode.
-    unsafe { bindings::side_local_irq_disable() }
+    unsafe { asm!("cli", options(nostack)) }
 }
 
 /// Turns interrupts on on this CPU. Only where the caller turned them off itself.
+#[inline(always)]
 pub(crate) fn irq_enable() {
     // SAFETY: as the function's contract says.
-    unsafe { bindings::side_local_irq_enable() }
+    unsafe { asm!("sti", options(nostack)) }
 }
 
 /// Whether interrupts are off on this CPU.
+#[inline(always)]
 pub(crate) fn irqs_disabled() -> bool {
-    // SAFETY: reads flags.
-    unsafe { bindings::side_irqs_disabled() }
+    let flags: u64;
+    // SAFETY: reads flags. Not `nostack`: it pushes.
+    unsafe { asm!("pushfq", "pop {}", out(reg) flags, options(preserves_flags)) };
+    flags & rflags::IF == 0
 }
 
 /// Whether the caller is a task, and not an interrupt of any kind.
@@ -42,16 +51,28 @@ pub(crate) fn in_atomic() -> bool {
 }
 
 /// Bytes that are left of the running task's kernel stack; `usize::MAX` on an interrupt's stack.
+#[inline(always)]
 pub(crate) fn stack_left() -> usize {
-    // SAFETY: compares addresses.
-    unsafe { bindings::side_stack_left() as usize }
+    let (task, here): (*const bindings::task_struct, usize);
+    // SAFETY: reads a per-CPU variable of the kernel through GS, which is the same for as long as this task runs,
+    // and the stack pointer.
+    unsafe {
+        asm!("mov {}, gs:[rip + {}]", "mov {}, rsp", out(reg) task, sym running_task, out(reg) here,
+             options(nostack, preserves_flags, readonly))
+    };
+    // SAFETY: the running task has a stack.
+    let lowest = unsafe { (*task).stack } as usize;
+    match here.wrapping_sub(lowest) {
+        left if left < bindings::side_thread_size as usize => left,
+        _ => usize::MAX,
+    }
 }
 
 /// Whether ring 3 may be entered from the caller's context: interrupts are on, and at least `stack` bytes are left of
 /// the task's kernel stack, or this is an interrupt's.
+#[inline(always)]
 pub(crate) fn may_enter(stack: usize) -> bool {
-    // SAFETY: reads flags and compares addresses.
-    unsafe { bindings::side_may_enter(stack as _) }
+    !irqs_disabled() && stack_left() >= stack
 }
 
 /// Holds off bottom halves on this CPU (and so preemption); nests.

@@ -37,6 +37,7 @@ pub(crate) mod napi;
 pub(crate) mod net;
 pub(crate) mod net_layout;
 pub(crate) mod net_proxies;
+pub(crate) mod once;
 pub(crate) mod packet_queue;
 pub(crate) mod params;
 pub(crate) mod pci;

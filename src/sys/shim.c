@@ -33,21 +33,6 @@ void side_local_bh_enable(void)
 	local_bh_enable();
 }
 
-void side_local_irq_disable(void)
-{
-	local_irq_disable();
-}
-
-void side_local_irq_enable(void)
-{
-	local_irq_enable();
-}
-
-bool side_irqs_disabled(void)
-{
-	return irqs_disabled();
-}
-
 bool side_in_hardirq(void)
 {
 	return in_hardirq() || in_nmi();
@@ -100,19 +85,6 @@ bool side_in_atomic(void)
 }
 
 /* Bytes that are left of the running task's stack; ULONG_MAX on another one. */
-unsigned long side_stack_left(void)
-{
-	unsigned long here = (unsigned long)__builtin_frame_address(0);
-	unsigned long left = here - (unsigned long)task_stack_page(current);
-
-	return left < THREAD_SIZE ? left : ULONG_MAX;
-}
-
-bool side_may_enter(unsigned long stack)
-{
-	return !irqs_disabled() && side_stack_left() >= stack;
-}
-
 void side_cond_resched(void)
 {
 	cond_resched();

@@ -12,20 +12,16 @@
 /* Context of this CPU. */
 void side_local_bh_disable(void);
 void side_local_bh_enable(void);
-void side_local_irq_disable(void);
-void side_local_irq_enable(void);
-bool side_irqs_disabled(void);
 bool side_in_hardirq(void);
 bool side_in_task(void);
 bool side_in_atomic(void);
-unsigned long side_stack_left(void);
-bool side_may_enter(unsigned long stack);
 void side_cond_resched(void);
 bool side_cpu_possible(unsigned int cpu);
 void side_kick_all(void);
 
 /* The part of the preempt count that counts bottom halves and what holds them off. */
 static const u32 side_softirq_mask = SOFTIRQ_MASK;
+static const unsigned long side_thread_size = THREAD_SIZE;
 
 /* Memory. */
 struct page *side_alloc_pages(unsigned int order);
