@@ -19,7 +19,7 @@ use crate::sys::cpu;
 use crate::sys::dma::Direction;
 use crate::sys::lock::BhLock;
 use crate::sys::pci::layout;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicU8, Ordering};
 use kernel::alloc::flags::GFP_ATOMIC;
 use kernel::prelude::*;
 use kernel::sync::Arc;
@@ -43,7 +43,8 @@ struct Pools {
 pub(crate) struct State {
     pools: BhLock<Pools>,
     /// Whether the driver has asked for buffers that a pool has: small ones, large ones.
-    wanted: [AtomicBool; 2],
+    /// Bits by class: 1, 2.
+    wanted: AtomicU8,
 }
 
 impl State {
@@ -53,7 +54,7 @@ impl State {
                 lasting: KVVec::new(),
                 devices: [const { None }; IOVA_DEVICES as usize],
             }),
-            wanted: [const { AtomicBool::new(false) }; 2],
+            wanted: AtomicU8::new(0),
         }
     }
 
@@ -61,7 +62,7 @@ impl State {
     pub(super) fn want(&self, len: u32) {
         let class = usize::from(len > super::skb::SMALL_ROOM);
         if len <= super::skb::LARGE_ROOM {
-            self.wanted[class].store(true, Ordering::Relaxed);
+            self.wanted.fetch_or(1 << class, Ordering::Relaxed);
         }
     }
 }
@@ -271,7 +272,8 @@ pub(super) fn release(domain: &Arc<Domain>, which: impl Fn(&Arc<PciDevice>) -> b
 /// The first free place in the pool of `class` of the running CPU, with its CPU, if the driver takes buffers from
 /// there. Bottom halves are off.
 pub(super) fn free_place(domain: &Domain, class: usize) -> Option<(&VirtualCpu, u64)> {
-    if !domain.has(RECEIVE_POOL) || !domain.buffers.wanted[class].load(Ordering::Relaxed) {
+    if !domain.has(RECEIVE_POOL) || domain.buffers.wanted.load(Ordering::Relaxed) >> class & 1 == 0
+    {
         return None;
     }
     let cpu = domain.memory.cpu(cpu::id())?;
@@ -290,26 +292,29 @@ pub(super) fn put(cpu: &VirtualCpu, class: usize, place: u64, handle: u64) {
 
 /// Fills the pools of the running CPU for an upcall that may take buffers from them. Bottom halves
 /// are off.
+#[inline(always)]
 pub(crate) fn fill(domain: &Arc<Domain>, cpu: &VirtualCpu) {
-    for class in 0..2 {
-        if !domain.buffers.wanted[class].load(Ordering::Relaxed) {
-            continue;
-        }
-        let (on_hand, places) = &cpu.pools[class];
-        let count = left(on_hand.get());
-        if count > POOL_ENTRIES / 2 {
-            continue;
-        }
-        let mut filled = count;
-        while filled < POOL_ENTRIES {
-            let Some(handle) = super::skb::prepared(domain, class) else {
-                break;
-            };
-            if let Some(place) = places.get(filled) {
-                place.set::<_, 0>(handle);
-            }
-            filled += 1;
-        }
-        on_hand.set(filled);
+    let wanted = domain.buffers.wanted.load(Ordering::Relaxed);
+    if wanted & 1 != 0 && left(cpu.pools[0].0.get()) <= POOL_ENTRIES / 2 {
+        fill_one(domain, cpu, 0);
     }
+    if wanted & 2 != 0 && left(cpu.pools[1].0.get()) <= POOL_ENTRIES / 2 {
+        fill_one(domain, cpu, 1);
+    }
+}
+
+#[inline(never)]
+fn fill_one(domain: &Arc<Domain>, cpu: &VirtualCpu, class: usize) {
+    let (on_hand, places) = &cpu.pools[class];
+    let mut filled = left(on_hand.get());
+    while filled < POOL_ENTRIES {
+        let Some(handle) = super::skb::prepared(domain, class) else {
+            break;
+        };
+        if let Some(place) = places.get(filled) {
+            place.set::<_, 0>(handle);
+        }
+        filled += 1;
+    }
+    on_hand.set(filled);
 }

@@ -219,7 +219,7 @@ pub(super) fn hand_over(device: &NetDevice, n: u32, up: bool) {
         return;
     };
     let transmit = device.ndo[NDO_START_XMIT / 8].load(Ordering::Relaxed);
-    device.sync_in();
+    device.sync_traffic();
     let domain = &device.domain;
     let begin = cpu::stopwatch();
     let answer = if group.count == 1 {
@@ -393,6 +393,7 @@ impl NetDevice {
     }
 
     /// Whether the driver has stopped queue `n`, by its shadow.
+    #[inline(always)]
     pub(super) fn is_stopped(&self, n: u32) -> bool {
         let place = self.queue_address(n) + QUEUE_STATE;
         match self.window {

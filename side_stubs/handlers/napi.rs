@@ -116,7 +116,7 @@ impl Napi {
         let number = self.polls.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         let this = number << 16 | (cpu::id() as u64 + 1);
         self.polling.store(this, Ordering::Release);
-        self.device.sync_in();
+        self.device.sync_traffic();
         let answer = self.call(budget);
         let ours = self.take_poll(this);
         self.device.flush_all();

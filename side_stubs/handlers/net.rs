@@ -424,6 +424,23 @@ impl NetDevice {
         *shown = now;
     }
 
+    /// As [`NetDevice::sync_in`] where packets flow: of what only users change under RTNL, name and address, the
+    /// operation that comes next shows the rest.
+    #[inline]
+    pub(crate) fn sync_traffic(&self) {
+        let state = self.shown_state();
+        let same = {
+            let shown = self.shown.lock();
+            shown.state == state
+                && shown.flags == self.real.flags()
+                && shown.features == self.real.features()
+                && shown.mtu == self.real.mtu()
+        };
+        if !same {
+            self.sync_in();
+        }
+    }
+
     /// As [`NetDevice::sync_in`] for the state word alone, after an import that changed it.
     pub(crate) fn sync_state(&self) {
         let state = self.shown_state();

@@ -121,7 +121,7 @@ pub(crate) fn transmit(
     let Some(sent) = gather::offer(&device, queue, sent, ready) else {
         return Verdict::Taken;
     };
-    device.sync_in();
+    device.sync_traffic();
     domain.memory.set_xmit_more(cpu::id(), more);
     let begin = cpu::stopwatch();
     match call(&device, function, &[sent.skb.address, device.handle]) {

@@ -20,11 +20,7 @@ const DR6_RESET: u64 = 0xffff_0ff0;
 
 /// What was there before ring 3, to be put back after it.
 pub(crate) struct HostState {
-    ds: u16,
-    es: u16,
-    fs: u16,
-    gs: u16,
-    ldt: u16,
+    selectors: Selectors,
     io_bitmap: u16,
     pkru: u32,
     fs_base: u64,
@@ -32,6 +28,16 @@ pub(crate) struct HostState {
     cr4: u64,
     efer: MsrHalves,
     user_cet: u64,
+}
+
+/// The segment selectors and the LDT's.
+#[derive(Clone, Copy)]
+struct Selectors {
+    ds: u16,
+    es: u16,
+    fs: u16,
+    gs: u16,
+    ldt: u16,
 }
 
 fn dr7_of(cpu: &PerCpu) -> u64 {
@@ -51,11 +57,13 @@ impl HostState {
         // and nothing that runs before `restore` on this CPU depends on it (module documentation).
         unsafe {
             let state = Self {
-                ds: processor::ds(),
-                es: processor::es(),
-                fs: processor::fs(),
-                gs: processor::gs(),
-                ldt: processor::ldt(),
+                selectors: Selectors {
+                    ds: processor::ds(),
+                    es: processor::es(),
+                    fs: processor::fs(),
+                    gs: processor::gs(),
+                    ldt: processor::ldt(),
+                },
                 io_bitmap: cpu.io_bitmap.read(),
                 pkru: if has.protection_keys { rdpkru() } else { 0 },
                 fs_base: if has.fsgsbase {
@@ -73,8 +81,11 @@ impl HostState {
                     0
                 },
             };
-            if state.ds | state.es | state.fs | state.ldt != 0 {
-                state.clear_selectors();
+            let Selectors {
+                ds, es, fs, ldt, ..
+            } = state.selectors;
+            if ds | es | fs | ldt != 0 {
+                clear_selectors();
             }
             // After the selector, whose load may change the base.
             if has.fsgsbase {
@@ -105,50 +116,6 @@ impl HostState {
         }
     }
 
-    /// Makes the selectors null.
-    #[cold]
-    fn clear_selectors(&self) {
-        // SAFETY: null selectors can be loaded always; the ones that were there are kept.
-        unsafe {
-            side_switch_load_ds(0);
-            side_switch_load_es(0);
-            side_switch_load_fs(0);
-            lldt(0);
-        }
-    }
-
-    /// Whether ring 3 left other selectors than those that were there.
-    #[inline(always)]
-    fn selectors_differ(&self) -> bool {
-        (processor::ds() ^ self.ds)
-            | (processor::es() ^ self.es)
-            | (processor::fs() ^ self.fs)
-            | (processor::gs() ^ self.gs)
-            | self.ldt
-            != 0
-    }
-
-    #[cold]
-    fn restore_selectors(&self) {
-        // SAFETY: the selectors are those that were there, and so is the LDT that they may name.
-        unsafe {
-            // The LDT before the selectors that may name it.
-            if self.ldt != 0 {
-                lldt(self.ldt);
-            }
-            side_switch_load_ds(self.ds);
-            side_switch_load_es(self.es);
-            side_switch_load_fs(self.fs);
-            if processor::gs() != self.gs {
-                // Linux's way to load the selector changes the base that is not active, which may
-                // be a guest's.
-                let base = rdmsr(MSR_KERNEL_GS_BASE);
-                side_switch_load_gs(self.gs);
-                wrmsr(MSR_KERNEL_GS_BASE, base);
-            }
-        }
-    }
-
     /// Puts everything back. Interrupts are off.
     #[inline(always)]
     pub(crate) fn restore(self, machine: &Machine, cpu: &PerCpu) {
@@ -175,14 +142,62 @@ impl HostState {
             if self.io_bitmap != SIDE_IO_BITMAP_INVALID as u16 {
                 cpu.io_bitmap.write(self.io_bitmap);
             }
-            if self.selectors_differ() {
-                self.restore_selectors();
+            if self.selectors.differ() {
+                self.selectors.restore();
             }
             // After the selector.
             if has.fsgsbase {
                 wrfsbase(self.fs_base);
             } else {
                 wrmsr(MSR_FS_BASE, self.fs_base);
+            }
+        }
+    }
+}
+
+/// Makes the selectors null. The ones that were there are kept.
+#[cold]
+fn clear_selectors() {
+    // SAFETY: null selectors can be loaded always.
+    unsafe {
+        side_switch_load_ds(0);
+        side_switch_load_es(0);
+        side_switch_load_fs(0);
+        lldt(0);
+    }
+}
+
+impl Selectors {
+    /// Whether ring 3 left other selectors than those that were there.
+    #[inline(always)]
+    fn differ(self) -> bool {
+        (processor::ds() ^ self.ds)
+            | (processor::es() ^ self.es)
+            | (processor::fs() ^ self.fs)
+            | (processor::gs() ^ self.gs)
+            | self.ldt
+            != 0
+    }
+
+    /// Loads them. By value: what is not in memory for a call that rarely comes stays in registers.
+    #[cold]
+    #[inline(never)]
+    fn restore(self) {
+        // SAFETY: the selectors are those that were there, and so is the LDT that they may name.
+        unsafe {
+            // The LDT before the selectors that may name it.
+            if self.ldt != 0 {
+                lldt(self.ldt);
+            }
+            side_switch_load_ds(self.ds);
+            side_switch_load_es(self.es);
+            side_switch_load_fs(self.fs);
+            if processor::gs() != self.gs {
+                // Linux's way to load the selector changes the base that is not active, which may
+                // be a guest's.
+                let base = rdmsr(MSR_KERNEL_GS_BASE);
+                side_switch_load_gs(self.gs);
+                wrmsr(MSR_KERNEL_GS_BASE, base);
             }
         }
     }
