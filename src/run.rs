@@ -20,6 +20,7 @@ use crate::report::Death;
 use crate::side_stubs::arguments;
 use crate::side_stubs::contract::*;
 use crate::side_stubs::handlers::drain;
+use crate::side_stubs::handlers::napi::Napi;
 use crate::side_stubs::policy::{Arg, Class, Where};
 use crate::side_stubs::table;
 use crate::switcher;
@@ -72,6 +73,8 @@ pub(crate) struct Upcall<'a> {
     pub(crate) stack: (u64, u64),
     /// This CPU's state in an atomic upcall, which stays on its CPU.
     here: Option<&'a VirtualCpu>,
+    /// The instance that it polls, if it is a poll.
+    napi: Option<&'a Napi>,
     /// Bottom halves are off on behalf of the driver.
     held: bool,
     /// The CPU of the last stay in ring 3: with interrupts on the task may have moved since.
@@ -131,7 +134,21 @@ pub(crate) fn upcall(
     args: &[u64],
     context: Context,
 ) -> Result<u64, Ended> {
-    one(domain, name, function, &registers(args), context, &mut 0)
+    let args = registers(args);
+    one(domain, name, function, &args, context, None, &mut 0)
+}
+
+/// As [`upcall`] for a poll of `napi`, which is atomic.
+#[inline(always)]
+pub(crate) fn poll(
+    domain: &Arc<Domain>,
+    name: &'static str,
+    function: u64,
+    args: &[u64],
+    napi: &Napi,
+) -> Result<u64, Ended> {
+    let (args, atomic) = (registers(args), Context::Atomic);
+    one(domain, name, function, &args, atomic, Some(napi), &mut 0)
 }
 
 /// As [`upcall`], and returns with it for how many ns the CPU was the upcall's, if it was an atomic one: what
@@ -144,7 +161,8 @@ pub(crate) fn measured(
     context: Context,
 ) -> (Result<u64, Ended>, u64) {
     let (begin, mut span) = (cpu::stopwatch(), 0);
-    let result = one(domain, name, function, &registers(args), context, &mut span);
+    let args = registers(args);
+    let result = one(domain, name, function, &args, context, None, &mut span);
     let around = cpu::stopwatch().saturating_sub(begin).saturating_sub(span);
     (result, span + charged(around))
 }
@@ -167,6 +185,7 @@ fn one(
     function: u64,
     args: &[u64; 6],
     context: Context,
+    napi: Option<&Napi>,
     span: &mut u64,
 ) -> Result<u64, Ended> {
     if domain.is_dead() {
@@ -191,7 +210,7 @@ fn one(
         return Err(Ended);
     }
     if context == Context::Process {
-        return carry_out(domain, name, function, args, None, span);
+        return carry_out(domain, name, function, args, None, None, span);
     }
     // Bottom halves stay off for the whole of an atomic upcall, so that this CPU's virtual state is this
     // upcall's alone. The caller's own context may be RCU only, but mostly they are off already.
@@ -200,7 +219,7 @@ fn one(
         cpu::bh_disable();
     }
     let result = match domain.memory.cpu(cpu::id()) {
-        Some(here) => carry_out(domain, name, function, args, Some(here), span),
+        Some(here) => carry_out(domain, name, function, args, Some(here), napi, span),
         None => {
             domain.exhausted(name, "CPUs");
             Err(Ended)
@@ -220,6 +239,7 @@ fn carry_out(
     function: u64,
     args: &[u64; 6],
     here: Option<&VirtualCpu>,
+    napi: Option<&Napi>,
     span: &mut u64,
 ) -> Result<u64, Ended> {
     let Ok((stack, top)) = domain.memory.stack(here, stub_address(STUB_RETURN)) else {
@@ -251,6 +271,7 @@ fn carry_out(
         },
         stack: (top - STACK_SIZE, top),
         here,
+        napi,
         held: false,
         cpu: 0,
         used: 0,
@@ -530,7 +551,9 @@ impl Upcall<'_> {
     /// Carries out what the driver has deferred, then what it crossed for.
     fn deferred_and_gate(&mut self, virtual_cpu: &VirtualCpu) -> Next {
         if self.context == Context::Atomic {
-            if let Err((import, violation)) = drain::drain(self.domain, virtual_cpu, self.name) {
+            if let Err((import, violation)) =
+                drain::drain(self.domain, virtual_cpu, self.name, self.napi)
+            {
                 return self.refuse(import, violation);
             }
         }

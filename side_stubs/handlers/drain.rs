@@ -9,6 +9,7 @@
 //! one's calls follow behind those of the outer.
 
 use super::napi::Napi;
+use super::net::NetDevice;
 use super::{receive, skb};
 use crate::call::{Call, Violation};
 use crate::domain::Domain;
@@ -49,12 +50,14 @@ pub(crate) fn begin(domain: &Arc<Domain>, cpu: &VirtualCpu) {
     }
 }
 
-/// Carries out the calls that the upcall on `cpu` has deferred. Bottom halves are off. On a breach,
-/// says by which import.
+/// Carries out the calls that the upcall on `cpu` has deferred; `polled` is the instance that it polls. Bottom
+/// halves are off. On a breach, says by which import.
+#[inline(always)]
 pub(crate) fn drain(
     domain: &Arc<Domain>,
     cpu: &VirtualCpu,
     upcall: &'static str,
+    polled: Option<&Napi>,
 ) -> Result<(), (&'static str, Violation)> {
     let base = cpu.ring_base.load(Ordering::Relaxed);
     let end = pending(cpu.ring_count.get());
@@ -62,7 +65,11 @@ pub(crate) fn drain(
         return Ok(());
     }
     cpu.ring_base.store(end, Ordering::Relaxed);
-    let result = carry_out(domain, cpu, upcall, base..end);
+    let mut sender = None;
+    let result = carry_out(domain, cpu, upcall, polled, base..end, &mut sender);
+    if let Some(device) = sender {
+        device.flush_all();
+    }
     cpu.ring_base.store(base, Ordering::Relaxed);
     cpu.ring_count.set(base);
     result
@@ -72,10 +79,12 @@ fn carry_out(
     domain: &Arc<Domain>,
     cpu: &VirtualCpu,
     upcall: &'static str,
+    polled: Option<&Napi>,
     entries: Range<u64>,
+    sender: &mut Option<Arc<NetDevice>>,
 ) -> Result<(), (&'static str, Violation)> {
-    let polls = receive::is_poll(upcall);
-    let mut napi = None;
+    let polls = polled.is_some();
+    let mut other = None;
     let hybrids = domain.hybrids.load(Ordering::Relaxed);
     let ring = cpu
         .window
@@ -106,16 +115,20 @@ fn carry_out(
             _ => None,
         };
         let result = match (freed, entry.number) {
-            (Some((handle, sent)), _) => skb::free_in_slot(domain, handle, c, sent).map(|()| 0),
-            (None, GRO_RECEIVE) => {
-                find(domain, &mut napi, a.wrapping_sub(NAPI_GRO)).and_then(|napi| {
+            (Some((handle, sent)), _) => skb::free_in_slot(domain, handle, c, sent).map(|device| {
+                if device.is_some() {
+                    *sender = device;
+                }
+                0
+            }),
+            (None, GRO_RECEIVE) => find(domain, polled, &mut other, a.wrapping_sub(NAPI_GRO))
+                .and_then(|napi| {
                     let skb = domain.skb.in_slot(b, c)?;
                     receive::by_napi(domain, napi, skb, polls)
-                })
-            }
-            (None, COMPLETE_DONE) => find(domain, &mut napi, a)
+                }),
+            (None, COMPLETE_DONE) => find(domain, polled, &mut other, a)
                 .and_then(|napi| napi.complete_here(b as u32 as i32, polls)),
-            (None, SCHEDULE | SCHEDULE_IRQOFF) => find(domain, &mut napi, a)
+            (None, SCHEDULE | SCHEDULE_IRQOFF) => find(domain, polled, &mut other, a)
                 .and_then(|napi| napi.schedule_deferred())
                 .map(|()| 0),
             _ => {
@@ -135,16 +148,21 @@ fn carry_out(
     Ok(())
 }
 
-/// The NAPI instance at `handle`; `known` is the one that the last entry was about, nearly always the same.
+/// The NAPI instance at `handle`: nearly always the one that is `polled`; `other` is the last other one.
+#[inline(always)]
 fn find<'a>(
     domain: &Domain,
-    known: &'a mut Option<Arc<Napi>>,
+    polled: Option<&'a Napi>,
+    other: &'a mut Option<Arc<Napi>>,
     handle: u64,
-) -> Result<&'a Arc<Napi>, Violation> {
-    if known.as_ref().is_none_or(|napi| napi.handle != handle) {
-        *known = domain.net.napis.get(handle);
+) -> Result<&'a Napi, Violation> {
+    if let Some(napi) = polled.filter(|napi| napi.handle == handle) {
+        return Ok(napi);
     }
-    known.as_ref().ok_or(Violation::new("not-a-napi", handle))
+    if other.as_ref().is_none_or(|napi| napi.handle != handle) {
+        *other = domain.net.napis.get(handle);
+    }
+    other.as_deref().ok_or(Violation::new("not-a-napi", handle))
 }
 
 /// Calls the handler of the gate of import `index`.

@@ -13,7 +13,7 @@ use super::net::{wait_for, NetDevice};
 use super::net_imports::need_rtnl_if_registered;
 use super::receive::is_poll;
 use crate::call::{Call, Outcome, Violation};
-use crate::run::{self, Context, Ended};
+use crate::run::{self, Ended};
 use crate::side_stubs::rings::DIRECT_ENTRY;
 use crate::sys::access::Window;
 use crate::sys::lock::BhLock;
@@ -152,7 +152,7 @@ impl Napi {
         let begun = interrupt.and_then(|irq| irq.begin().map(|sample| (irq, sample)));
         let Some((irq, sample)) = begun else {
             let args = [self.handle, budget];
-            return run::upcall(domain, "poll", self.function, &args, Context::Atomic);
+            return run::poll(domain, "poll", self.function, &args, self);
         };
         let number = u64::from(irq.number);
         let args = [
@@ -164,7 +164,7 @@ impl Napi {
             budget,
         ];
         let function = self.device.interrupt_poll_function;
-        let answer = run::upcall(domain, "irq-poll", function, &args, Context::Atomic);
+        let answer = run::poll(domain, "irq-poll", function, &args, self);
         irq.end(sample, answer.map(|value| value >> 32));
         answer.map(|value| value & 0xffff_ffff)
     }

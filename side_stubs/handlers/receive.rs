@@ -157,12 +157,7 @@ pub(super) fn is_poll(upcall: &str) -> bool {
 
 /// Hands `skb` to the stack by `napi`, whose poll on this CPU this must be; `polls` says whether the
 /// innermost upcall is one. Bottom halves are off.
-pub(super) fn by_napi(
-    domain: &Arc<Domain>,
-    napi: &Arc<Napi>,
-    skb: Arc<Skb>,
-    polls: bool,
-) -> Outcome {
+pub(super) fn by_napi(domain: &Arc<Domain>, napi: &Napi, skb: Arc<Skb>, polls: bool) -> Outcome {
     if !polls || !napi.is_polling_here() {
         return Err(Violation::new("gro-outside-poll", napi.handle));
     }

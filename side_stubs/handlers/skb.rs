@@ -433,27 +433,28 @@ pub(crate) fn free(domain: &Arc<Domain>, handle: u64, sent: bool) -> Result<(), 
     free_buffer(domain, skb, sent)
 }
 
-/// As [`free`] of the buffer at `handle` that the driver says is in `slot`. Bottom halves are off.
+/// As [`free`] of the buffer at `handle` that the driver says is in `slot`. Returns the device whose queue is to
+/// be told, if it was a packet on its way out. Bottom halves are off.
 #[inline]
 pub(super) fn free_in_slot(
     domain: &Arc<Domain>,
     handle: u64,
     slot: u64,
     sent: bool,
-) -> Result<(), Violation> {
+) -> Result<Option<Arc<NetDevice>>, Violation> {
     let mut slots = domain.skb.slots.lock();
     let found = slots.find(slot, handle);
     let skb = found.ok_or(Violation::new("not-an-skb", handle))?;
     let (class, slot) = (skb.class, skb.slot);
     if !skb.is_last_use()? {
-        return Ok(());
+        return Ok(None);
     }
     let mut held = skb.held.lock();
     if !matches!(held.0, Held::Transmit { .. }) || slots.waiting(class) >= KEEP {
         drop(held);
         let skb = skb.clone();
         drop(slots);
-        return let_go(domain, skb, sent, None);
+        return let_go(domain, skb, sent, None).map(|()| None);
     }
     let Held::Transmit {
         packet,
@@ -463,13 +464,13 @@ pub(super) fn free_in_slot(
         ..
     } = core::mem::replace(&mut held.0, Held::Free)
     else {
-        return Ok(());
+        return Ok(None);
     };
     drop(held);
     slots.keep(class, slot);
     drop(slots);
     device.is_sent(packet, sent, queue, bytes);
-    Ok(())
+    Ok(Some(device))
 }
 
 /// As [`free`] for a buffer that is found already.

@@ -143,7 +143,14 @@ impl HostState {
                 cpu.io_bitmap.write(self.io_bitmap);
             }
             if self.selectors.differ() {
-                self.selectors.restore();
+                let Selectors {
+                    ds,
+                    es,
+                    fs,
+                    gs,
+                    ldt,
+                } = self.selectors;
+                restore_selectors(ds, es, fs, gs, ldt);
             }
             // After the selector.
             if has.fsgsbase {
@@ -178,27 +185,28 @@ impl Selectors {
             | self.ldt
             != 0
     }
+}
 
-    /// Loads them. By value: what is not in memory for a call that rarely comes stays in registers.
-    #[cold]
-    #[inline(never)]
-    fn restore(self) {
-        // SAFETY: the selectors are those that were there, and so is the LDT that they may name.
-        unsafe {
-            // The LDT before the selectors that may name it.
-            if self.ldt != 0 {
-                lldt(self.ldt);
-            }
-            side_switch_load_ds(self.ds);
-            side_switch_load_es(self.es);
-            side_switch_load_fs(self.fs);
-            if processor::gs() != self.gs {
-                // Linux's way to load the selector changes the base that is not active, which may
-                // be a guest's.
-                let base = rdmsr(MSR_KERNEL_GS_BASE);
-                side_switch_load_gs(self.gs);
-                wrmsr(MSR_KERNEL_GS_BASE, base);
-            }
+/// Loads the selectors that were there. One by one: what need not be in memory for a call that rarely comes stays
+/// in registers.
+#[cold]
+#[inline(never)]
+fn restore_selectors(ds: u16, es: u16, fs: u16, gs: u16, ldt: u16) {
+    // SAFETY: the selectors are those that were there, and so is the LDT that they may name.
+    unsafe {
+        // The LDT before the selectors that may name it.
+        if ldt != 0 {
+            lldt(ldt);
+        }
+        side_switch_load_ds(ds);
+        side_switch_load_es(es);
+        side_switch_load_fs(fs);
+        if processor::gs() != gs {
+            // Linux's way to load the selector changes the base that is not active, which may
+            // be a guest's.
+            let base = rdmsr(MSR_KERNEL_GS_BASE);
+            side_switch_load_gs(gs);
+            wrmsr(MSR_KERNEL_GS_BASE, base);
         }
     }
 }
