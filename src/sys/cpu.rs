@@ -63,7 +63,7 @@ pub(crate) fn stack_left() -> usize {
     // SAFETY: the running task has a stack.
     let lowest = unsafe { (*task).stack } as usize;
     match here.wrapping_sub(lowest) {
-        left if left < bindings::side_thread_size as usize => left,
+        left if left < bindings::side_thread_size => left,
         _ => usize::MAX,
     }
 }
