@@ -47,6 +47,8 @@ iperf() {
 		fi
 		echo "# iperf3 $name, try $try: $value $(head -n 3 /tmp/iperf.err)"
 		sleep 3
+		# A server that lost its client in the middle of many flows may be gone.
+		pgrep -x iperf3 >/dev/null || in_peer iperf3 -s -D >/dev/null
 	done
 	exit 1
 }

@@ -25,6 +25,13 @@ ping_sizes() {
 check "1,000 pings from 60 to 1,514 bytes, none lost" ping_sizes 167
 check "TCP to the peer, ${MEGABYTES} MB, same checksum" send_file ${MEGABYTES}000000 there
 check "TCP from the peer, ${MEGABYTES} MB, same checksum" send_file ${MEGABYTES}000000 here
+# flows FLOWS BLOCKS: TCP connections at once, BLOCKS of 64 KB each way on each.
+flows() {
+	in_peer python3 -B /side/selftests/flows.py serve 10.9.0.2 "$1" "$2" &
+	local server=$!
+	python3 -B /side/selftests/flows.py call 10.9.0.2 "$1" "$2" && wait $server
+}
+check "TCP: 32 flows at once, 4 MB each way, each byte as it was sent" flows 32 2
 check "IPv6: ping" ping_all -c 20 -i 0.01 fd09::2
 check "IPv6: TCP, 4 MB" send_file 4000000 there fd09::2
 
