@@ -302,21 +302,22 @@ pub(crate) unsafe fn wrpkru(value: u32) {
     };
 }
 
-/// Turns interrupts off.
+/// Turns interrupts off on this CPU. By the instruction itself: no hypervisor that has to be asked for it runs SIDE
+/// (`refusal.rs`).
 #[inline(always)]
 pub(crate) fn interrupts_off() {
-    // SAFETY: with interrupts off less can happen; the caller of `enter` expects it.
+    // SAFETY: always allowed in kernel mode.
     unsafe { asm!("cli", options(nostack)) };
 }
 
-/// Turns interrupts on.
+/// Turns interrupts on on this CPU. Only where the caller turned them off itself.
 #[inline(always)]
 pub(crate) fn interrupts_on() {
-    // SAFETY: the caller has turned them off, by `enter`, and nothing of Linux's asked for it.
+    // SAFETY: as the function's contract says.
     unsafe { asm!("sti", options(nostack)) };
 }
 
-/// This CPU's number; stable while interrupts are off.
+/// This CPU's number; stable only while preemption is off.
 #[inline(always)]
 pub(crate) fn current_cpu() -> usize {
     let cpu: u32;

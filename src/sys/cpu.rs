@@ -4,29 +4,16 @@
 
 use super::bindings;
 use crate::fault_handler::frame::rflags;
+pub(crate) use crate::switcher::processor::{
+    current_cpu as id, interrupts_off as irq_disable, interrupts_on as irq_enable,
+};
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 extern "C" {
     static __preempt_count: u64;
-    static cpu_number: u32;
     #[link_name = "current_task"]
     static running_task: u64;
-}
-
-/// Turns interrupts off on this CPU. By the instruction itself: no hypervisor that has to be asked for it runs
-/// SIDE ([`crate::switcher`] refuses Xen PV).
-#[inline(always)]
-pub(crate) fn irq_disable() {
-    // SAFETY: always allowed in kernel mode.
-    unsafe { asm!("cli", options(nostack)) }
-}
-
-/// Turns interrupts on on this CPU. Only where the caller turned them off itself.
-#[inline(always)]
-pub(crate) fn irq_enable() {
-    // SAFETY: as the function's contract says.
-    unsafe { asm!("sti", options(nostack)) }
 }
 
 /// Whether interrupts are off on this CPU.
@@ -114,18 +101,6 @@ pub(crate) fn online() -> u32 {
 pub(crate) fn cond_resched() {
     // SAFETY: the caller may sleep.
     unsafe { bindings::side_cond_resched() };
-}
-
-/// The number of this CPU; stable only while preemption is off.
-#[inline(always)]
-pub(crate) fn id() -> usize {
-    let cpu: u32;
-    // SAFETY: reads a per-CPU variable of the kernel through GS.
-    unsafe {
-        asm!("mov {:e}, gs:[rip + {}]", out(reg) cpu, sym cpu_number,
-             options(nostack, preserves_flags, readonly))
-    };
-    cpu as usize
 }
 
 /// One more than the highest CPU number that can ever be online.

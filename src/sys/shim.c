@@ -84,7 +84,6 @@ bool side_in_atomic(void)
 	return in_atomic() || irqs_disabled();
 }
 
-/* Bytes that are left of the running task's stack; ULONG_MAX on another one. */
 void side_cond_resched(void)
 {
 	cond_resched();
